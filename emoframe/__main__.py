@@ -1,0 +1,7 @@
+"""`python -m emoframe` is the command `emoframe`."""
+
+from __future__ import annotations
+
+from emoframe.cli.app import main
+
+main()

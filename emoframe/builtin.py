@@ -1,0 +1,88 @@
+"""The parts shipped with emoframe, as a plugin like any other: a table of dotted paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emoframe.core.component import Component
+from emoframe.core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from emoframe.skeleton import SkeletonLayout
+
+W2S = "https://arxiv.org/abs/2602.08057"
+LEARNING = "emoframe.learning"
+
+
+@hookimpl
+def emoframe_components() -> list[Component]:
+    """Return every part of the distribution `emoframe`."""
+    return [
+        Component(
+            kind="detector",
+            name="whole_frame",
+            target="emoframe.perception.detectors.whole_frame:WholeFrame",
+        ),
+        Component(
+            kind="keypoint_backbone",
+            name="mlp",
+            target=f"{LEARNING}.keypoint_backbones.mlp:MLP",
+            example={"hidden": 16, "layers": 2, "dropout": 0.0},
+            paper=W2S,
+        ),
+        Component(
+            kind="temporal_encoder",
+            name="transformer",
+            target=f"{LEARNING}.temporal_encoders.transformer:Transformer",
+            example={"dim": 16, "layers": 1, "heads": 2, "dropout": 0.0},
+            paper=W2S,
+        ),
+        Component(kind="pooling", name="mean", target=f"{LEARNING}.pooling.mean:Mean", paper=W2S),
+        Component(
+            kind="fusion_head",
+            name="concat_residual",
+            target=f"{LEARNING}.fusion_heads.concat_residual:ConcatResidual",
+            example={"dropout": 0.0},
+            paper=W2S,
+        ),
+        Component(
+            kind="loss",
+            name="cross_entropy",
+            target=f"{LEARNING}.losses.cross_entropy:CrossEntropy",
+            example={"label_smoothing": 0.1, "balanced": True},
+        ),
+        Component(
+            kind="dataset",
+            name="sequences",
+            target=f"{LEARNING}.datasets.sequences:Sequences",
+            example={"path": "sequences.npz"},
+        ),
+        Component(
+            kind="dataset",
+            name="manifest",
+            target=f"{LEARNING}.datasets.manifest:Manifest",
+            example={"path": "videos.csv"},
+        ),
+        Component(
+            kind="dataset",
+            name="planted",
+            target=f"{LEARNING}.datasets.planted:Planted",
+            example={"train": 20, "test": 10, "frames": 64, "videos_per_subject": 2},
+        ),
+    ]
+
+
+@hookimpl
+def emoframe_configs() -> list[Path]:
+    """Return the folder of the shipped configs: in the wheel, or beside the checked-out package."""
+    here = Path(__file__).parent
+    return [folder for folder in (here / "configs", here.parent / "configs") if folder.is_dir()]
+
+
+@hookimpl
+def emoframe_layouts() -> list[SkeletonLayout]:
+    """Return the layouts that emoframe ships."""
+    from emoframe.skeleton import OPENPOSE_137  # numpy is loaded only when a layout is wanted
+
+    return [OPENPOSE_137]

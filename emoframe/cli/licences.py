@@ -1,0 +1,73 @@
+"""`emoframe licences CONFIG`: under which terms the code and the weights of a config stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emoframe.cli.output import Json, Overrides, as_json, rows
+
+
+def listing(source: Path, overrides: list[str]) -> list[dict[str, Any]]:
+    """Return the licences of every part that a config uses."""
+    from emoframe.core import config
+    from emoframe.core.registry import registry
+    from emoframe.learning.experiment import Experiment
+
+    experiment = config.check(Experiment, config.load(source, overrides))
+    found: list[dict[str, Any]] = []
+    for kind, name in dict.fromkeys(_parts(experiment)):
+        offer = registry(kind).offer(name)
+        found += [
+            {
+                "kind": kind,
+                "name": name,
+                "code": offer.component.license,
+                "weights": offer.component.weights_license or "none loaded",
+                "provided by": offer.distribution,
+            }
+        ]
+    return found
+
+
+def _parts(section: Any) -> Iterator[tuple[str, str]]:
+    """Walk a checked config and yield the kind and name of every part in it."""
+    import dataclasses
+
+    from emoframe.core.schema import fields
+
+    if isinstance(section, Mapping):
+        for item in section.values():
+            yield from _parts(item)
+    if not dataclasses.is_dataclass(section) or isinstance(section, type):
+        return
+    for name, parameter in fields(type(section)).items():
+        value = getattr(section, name)
+        if kind := _kind(parameter.annotation):
+            if value:
+                yield kind, value["type"]
+        else:
+            yield from _parts(value)
+
+
+def _kind(annotation: Any) -> str | None:
+    """Return the kind of a field that holds a part, optional ones included."""
+    from typing import get_args
+
+    from emoframe.core.schema import part_of
+
+    marks = [part_of(arg) for arg in (annotation, *get_args(annotation))]
+    return next((mark.kind for mark in marks if mark), None)
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="A config, or the name of a shipped one.")],
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """List the licences of the code and the weights that a config uses."""
+    found = listing(file, overrides or [])
+    as_json(found) if json else rows(found)

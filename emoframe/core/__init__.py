@@ -1,0 +1,1 @@
+"""The machinery: components, plugins, registries, schemas, configs. It never imports torch."""

@@ -1,0 +1,65 @@
+"""The JSON Schema of a config over emoframe and all installed plugins, for editors."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin
+
+from pydantic import TypeAdapter
+
+from emoframe.core.errors import ComponentError
+from emoframe.core.registry import registry
+from emoframe.core.schema import Parameter, fields, parameters, part_of, plain
+
+
+def json_schema(section: type[Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a section, parts of every installed plugin included."""
+    schema = _section(section)
+    schema["properties"]["base"] = {"description": "Configs that this one inherits from."}
+    schema["required"] = []  # a file may inherit what it lacks
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _section(section: type[Any]) -> dict[str, Any]:
+    return _object(fields(section))
+
+
+def _object(params: Mapping[str, Parameter]) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for name, param in params.items():
+        properties[name] = _value(param.annotation)
+        if param.doc:
+            properties[name]["description"] = param.doc
+        if not param.required:
+            properties[name]["default"] = plain(param.default)
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _value(annotation: Any) -> dict[str, Any]:
+    if mark := part_of(annotation):
+        return {"oneOf": [_part(mark.kind, name) for name in registry(mark.kind).names()]}
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        return _section(annotation)
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin in (types.UnionType, typing.Union):
+        return {"anyOf": [_value(arg) for arg in args]}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _value(args[1])}
+    return TypeAdapter(annotation).json_schema()
+
+
+def _part(kind: str, name: str) -> dict[str, Any]:
+    parts = registry(kind)
+    try:
+        known = parameters(parts.get(name), parts.kind)
+    except ComponentError:  # its package is absent: the name is known, the parameters are not
+        return {"type": "object", "properties": {"type": {"const": name}}}
+    schema = _object({key: param for key, param in known.items() if not param.wiring})
+    schema["properties"] = {"type": {"const": name}, **schema["properties"]}
+    return {
+        **schema,
+        "required": ["type", *(n for n, p in known.items() if p.required and not p.wiring)],
+    }

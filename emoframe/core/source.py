@@ -1,0 +1,60 @@
+"""Where a part's class stands and what it says of itself, read without importing its module.
+
+Listing and linking parts must not cost the import of torch, nor fail where a package is absent.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emoframe.core.plugins import Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a class is defined.
+
+    Attributes:
+        file: The Python file; empty where it cannot be found.
+        line: Line of the class.
+        doc: Its docstring.
+    """
+
+    file: str
+    line: int
+    doc: str
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return self.doc.strip().split("\n")[0]
+
+
+def locate(offer: Offer) -> Source:
+    """Find the class of an offered part."""
+    if offer.cls is not None:
+        return _inspected(offer.cls)
+    module, _, name = offer.component.target.partition(":")
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:  # a parent package that is absent or broken
+        spec = None
+    if spec is None or spec.origin is None:
+        return Source("", 0, "")
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return Source(spec.origin, node.lineno, ast.get_docstring(node) or "")
+    return Source(spec.origin, 0, "")
+
+
+def _inspected(cls: type[Any]) -> Source:
+    doc = inspect.getdoc(cls) or ""
+    try:
+        return Source(inspect.getsourcefile(cls) or "", inspect.getsourcelines(cls)[1], doc)
+    except (OSError, TypeError):  # classes of an interactive session have no file
+        return Source("", 0, doc)

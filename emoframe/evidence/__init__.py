@@ -1,0 +1,1 @@
+"""Evidence: numbers with intervals, the sealed test set, and pages that people read."""

@@ -1,0 +1,136 @@
+"""Scoring runs: predictions, their table, and one summary over seeds.
+
+Validation during training runs in mmengine's Runner; this is a plain loop of its own, because the
+test labels must not be within reach of a training process.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader
+
+from emoframe.core.schema import plain
+from emoframe.evidence.metrics import Scores, open_test, openings, pooled, score
+from emoframe.learning.clips import Clips, collate
+from emoframe.learning.data import prepare
+from emoframe.learning.run import Run, load_run, open_run
+from emoframe.records import Prediction
+
+
+def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Scores:
+    """Score a run on `val`, or on `test`, whose opening is recorded.
+
+    Args:
+        run: The run or its folder.
+        split: `val` or `test`.
+        reason: Why test is opened; needed for it.
+
+    Returns:
+        The scores, which are also written to the run folder with the predictions.
+
+    Raises:
+        EmoframeError: The run is unfinished, its data changed, or no reason was given.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    data = prepare(run.experiment)
+    open_run(run.folder, run.experiment, data)
+    predictions = predict_clips(run, data.test if split == "test" else data.val)
+    if split == "test":
+        labels = open_test(run.folder, data.dataset, reason)
+        predictions = [replace(p, label=labels.get(p.id)) for p in predictions]
+    scores = score(predictions, run.classes)
+    table(predictions, run.classes).to_csv(run.folder / f"predictions-{split}.csv", index=False)
+    written = plain(scores) | {"confusion": scores.confusion.tolist()}
+    (run.folder / f"scores-{split}.json").write_text(json.dumps(written, indent=1))
+    return scores
+
+
+def summary(runs: Sequence[Run], split: str, reason: str = "") -> pd.DataFrame:
+    """Score runs of one experiment and put them in one table, the pooled result last.
+
+    Args:
+        runs: Runs that differ in their seed.
+        split: `val` or `test`.
+        reason: Why test is opened.
+
+    Returns:
+        One row per seed and, for test, one over all seeds: averaged per item, then over items.
+        `attrs["caption"]` says how intervals were computed and how often test was opened.
+    """
+    scores = [evaluate(run, split, reason) for run in runs]
+    rows = [
+        {"seed": str(run.experiment.seed), **one.table().drop(columns="interval").iloc[0].to_dict()}
+        for run, one in zip(runs, scores, strict=True)
+    ]
+    caption = f"{split}, {runs[0].card['protocol']}; intervals: {scores[0].accuracy.method}"
+    if split == "test":
+        if len(runs) > 1:
+            whole = pooled([_predictions(run, split) for run in runs])
+            rows.append({"seed": "all", "accuracy": str(whole)} | _means(scores))
+        opened = sum(len(openings(run.folder)) for run in runs)
+        caption += f"; test labels opened {opened} times by these {len(runs)} runs"
+    result = pd.DataFrame(rows)
+    result.attrs["caption"] = caption
+    return result
+
+
+def _means(scores: Sequence[Scores]) -> dict[str, float]:
+    names = ("majority", "balanced_accuracy", "macro_f1")
+    means = {name: round(sum(getattr(s, name) for s in scores) / len(scores), 3) for name in names}
+    return means | {"items": scores[0].count}
+
+
+def _predictions(run: Run, split: str) -> list[Prediction]:
+    """Read the predictions that `evaluate` wrote."""
+    rows = pd.read_csv(run.folder / f"predictions-{split}.csv", dtype={"id": str, "subject": str})
+    probability = rows[[f"prob_{name}" for name in run.classes]].to_numpy()
+    labels = [None if pd.isna(y) else run.classes.index(str(y)) for y in rows["label"]]
+    subjects = [None if pd.isna(s) else s for s in rows["subject"]]
+    return [Prediction(*row) for row in zip(rows["id"], probability, labels, subjects, strict=True)]
+
+
+def predict_clips(run: Run, clips: Clips) -> list[Prediction]:
+    """Return what a run says about clips, in their order."""
+    model = run.model()
+    device = next(model.parameters()).device
+    loader = DataLoader(clips, run.experiment.train.batch_size, collate_fn=collate)
+    refs = {ref.id: ref for ref in clips.refs}
+    predictions: list[Prediction] = []
+    with torch.inference_mode():
+        for batch in loader:
+            output = model(**_to(batch, device))
+            probability = output.logits_NK.double().softmax(-1).cpu().numpy()
+            for item, row in zip(batch["ids"], probability, strict=True):
+                predictions.append(Prediction(item, row, refs[item].label, refs[item].subject))
+    return predictions
+
+
+def table(predictions: Sequence[Prediction], classes: Sequence[str]) -> pd.DataFrame:
+    """Return predictions as a table: id, subject, label, predicted class, one column per class."""
+    rows = [
+        {
+            "id": p.id,
+            "subject": p.subject,
+            "label": None if p.label is None else classes[p.label],
+            "predicted": classes[p.predicted],
+            **{f"prob_{name}": float(q) for name, q in zip(classes, p.probability, strict=True)},
+        }
+        for p in predictions
+    ]
+    return pd.DataFrame(rows)
+
+
+def _to(batch: dict[str, object], device: torch.device) -> dict[str, object]:
+    def move(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: move(item) for key, item in value.items()}
+        return value.to(device) if isinstance(value, torch.Tensor) else value
+
+    return {key: move(value) for key, value in batch.items()}

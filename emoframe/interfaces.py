@@ -1,0 +1,165 @@
+"""The one page that the author of a plugin reads: the Protocol of every kind.
+
+A part need not inherit from anything; it has these methods and is declared as a `Component`. Its
+constructor takes keyword-only, annotated, plain-data parameters (the signature is the config
+schema) and, by name, the wiring numbers of its kind that it wants. Weights load on the first call.
+
+Letters of the shape suffixes, here and in the code:
+    N clips, T frames, S tokens, V joints, C channels, D features, K classes, B boxes.
+Masks are true where data is valid. What a mask hides must not change any result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+    from emoframe.records import Boxes, Frames, Input, Keypoints, Output, SampleRef, Target, Track
+    from emoframe.skeleton import SkeletonLayout
+
+Split = Literal["train", "test"]
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds everybody in each frame. Wiring: `device`."""
+
+    def detect(self, frames: Frames) -> list[Boxes]:
+        """Return one `Boxes` per frame, in source pixels; an empty one where nobody is seen."""
+        ...
+
+
+@runtime_checkable
+class PoseEstimator(Protocol):
+    """Measures the keypoints of one person. Wiring: `device`.
+
+    Attributes:
+        layout: Name of the skeleton layout of what it returns.
+    """
+
+    layout: str
+
+    def estimate(self, chunks: Iterable[Frames], track: Track) -> Iterator[Keypoints]:
+        """Yield one `Keypoints` per chunk, in source pixels.
+
+        State such as smoothing is opened afresh at each call: one call is one video. A joint that
+        was not measured is masked, never zero; a frame in which `track` has no box is all masked.
+        """
+        ...
+
+
+@runtime_checkable
+class KeypointBackbone(Protocol):
+    """A module that turns the joints of one frame into one vector.
+
+    Wiring: `num_joints` V, `in_channels` C, `edges` (pairs of joints of this group).
+    `x_NTVC` holds coordinates, then offsets lag by lag, then one 0/1 validity channel per lag.
+
+    Attributes:
+        out_dim: D.
+    """
+
+    out_dim: int
+
+    def __call__(self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor) -> torch.Tensor:
+        """Return h_NTD; values under a false mask change nothing."""
+        ...
+
+
+@runtime_checkable
+class TemporalEncoder(Protocol):
+    """A module that relates the vectors of a clip to one another. Wiring: `in_dim`.
+
+    Attributes:
+        out_dim: D of its tokens.
+    """
+
+    out_dim: int
+
+    def __call__(
+        self, h_NTD: torch.Tensor, time_NT: torch.Tensor, mask_NT: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return tokens h_NSD, their start and end in seconds span_NS2, and mask_NS."""
+        ...
+
+
+@runtime_checkable
+class Pooling(Protocol):
+    """A module that sums a clip up. Wiring: `in_dim`."""
+
+    def __call__(
+        self, h_NSD: torch.Tensor, mask_NS: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return z_ND and weight_NS, each token's share in it; zero where the mask is false."""
+        ...
+
+
+@runtime_checkable
+class FusionHead(Protocol):
+    """A module that joins the vectors of the branches. Wiring: `in_dims`, D by branch.
+
+    Attributes:
+        out_dim: D of the fused vector.
+    """
+
+    out_dim: int
+
+    def __call__(
+        self, z: dict[str, torch.Tensor], present: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Return z_ND; `present` holds one mask_N per branch, false where that input is missing."""
+        ...
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """A module that says how wrong an output is. Wiring: `num_classes` K, `class_counts`."""
+
+    def __call__(self, output: Output, target: Target) -> torch.Tensor:
+        """Return a scalar: the mean over samples weighted by `target.weight_N`."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Names the items, their labels and their subjects, and loads what it brings along.
+
+    Attributes:
+        classes: Names of the K classes; a label is an index into them.
+        layout: Layout of the keypoints that `load` returns; None where it returns none.
+        protocol: Name of the evaluation protocol; results of different protocols never share a table.
+        synthetic: True where the data is generated; predictions of such a run are marked.
+    """
+
+    classes: Sequence[str]
+    layout: SkeletonLayout | None
+    protocol: str
+    synthetic: bool
+
+    def samples(self, split: Split) -> list[SampleRef]:
+        """Return the items of a split in a fixed order. Items of `test` carry no label."""
+        ...
+
+    def load(self, ref: SampleRef) -> Mapping[str, Input]:
+        """Return the inputs that the data set brings along, by name; empty where they are extracted."""
+        ...
+
+    def test_labels(self) -> Mapping[str, int]:
+        """Return the label of each test item. Only `emoframe.evidence.metrics.open_test` may ask."""
+        ...
+
+
+PROTOCOLS: dict[str, type[Any]] = {
+    "detector": Detector,
+    "pose_estimator": PoseEstimator,
+    "keypoint_backbone": KeypointBackbone,
+    "temporal_encoder": TemporalEncoder,
+    "pooling": Pooling,
+    "fusion_head": FusionHead,
+    "loss": Loss,
+    "dataset": Dataset,
+}
+"""The Protocol of each kind."""

@@ -1,0 +1,1 @@
+"""Learning: clips of features become a model, one seed at a time."""

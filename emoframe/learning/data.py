@@ -1,0 +1,150 @@
+"""What an experiment learns from: its data set, cut and wrapped, and what the model must know of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emoframe.core.errors import DataError
+from emoframe.core.registry import create
+from emoframe.interfaces import Dataset
+from emoframe.learning.clips import Clips, check_keypoints
+from emoframe.learning.experiment import Experiment
+from emoframe.learning.model import Wiring
+from emoframe.learning.sources import loaders
+from emoframe.learning.split import cut_validation
+from emoframe.records import SampleRef
+from emoframe.skeleton import SkeletonLayout, layout
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data of an experiment.
+
+    Attributes:
+        dataset: The data set part.
+        train: Clips to learn from, sampled at random.
+        val: Clips to select by, sampled the same way each time.
+        test: Clips to be judged on, without labels.
+        wiring: What the model has to know.
+        hash: Changes when an item, its label, its split or its subject changes.
+    """
+
+    dataset: Dataset
+    train: Clips
+    val: Clips
+    test: Clips
+    wiring: Wiring
+    hash: str
+
+
+def prepare(experiment: Experiment) -> Data:
+    """Build the data set of an experiment and cut validation from its training items.
+
+    Raises:
+        DataError: The data set is empty, mislabelled, or leaks its test labels.
+    """
+    dataset: Dataset = create("dataset", experiment.dataset)
+    refs, test = dataset.samples("train"), dataset.samples("test")
+    check_refs(refs, test, dataset.classes)
+    train, val = cut_validation(refs, experiment.train.val_fraction, experiment.seed)
+    joints = joint_layout(experiment, dataset)
+    load = loaders(experiment, dataset)
+
+    def clips(items: Sequence[SampleRef], training: bool) -> Clips:
+        return Clips(items, load, joints, experiment, training=training)
+
+    first = check_keypoints(next(iter(load.values()))(train[0]), joints, train[0].id)
+    counts = Counter(ref.label for ref in train)
+    wiring = Wiring(
+        joints,
+        first.xy.shape[-1],
+        len(experiment.view.keypoints.lags_s),
+        tuple(counts[k] for k in range(len(dataset.classes))),
+    )
+    return Data(
+        dataset,
+        clips(train, True),
+        clips(val, False),
+        clips(test, False),
+        wiring,
+        _hash(dataset, refs, test),
+    )
+
+
+def check_clips(data: Data) -> None:
+    """Load every item once, so that a bad one is found in the first minute of a training.
+
+    Raises:
+        DataError: With the first items that cannot be used, and how many there are.
+    """
+    wrong: list[str] = []
+    for clips in (data.train, data.val, data.test):
+        for ref in clips.refs:
+            try:
+                for load in clips.loaders.values():
+                    check_keypoints(load(ref), clips.layout, ref.id)
+            except DataError as error:
+                wrong.append(str(error))
+    if wrong:
+        shown = "\n".join(wrong[:5])
+        raise DataError(f"{len(wrong)} items cannot be used:\n{shown}")
+
+
+def joint_layout(experiment: Experiment, dataset: Dataset) -> SkeletonLayout:
+    """Return the layout of the model's keypoints: the data set's, or the pose estimator's.
+
+    Raises:
+        DataError: The data set brings keypoints along and names no layout.
+    """
+    if "dataset" in experiment.features.values():
+        if dataset.layout is None:
+            raise DataError(
+                f"data set {experiment.dataset['type']!r} brings no keypoints along; set "
+                "`features.keypoints` to a pose estimator and add a `perception` section"
+            )
+        return dataset.layout
+    assert experiment.perception is not None
+    return layout(create("pose_estimator", experiment.perception.pose_estimator).layout)
+
+
+def check_refs(
+    train: Sequence[SampleRef], test: Sequence[SampleRef], classes: Sequence[str]
+) -> None:
+    """Check the items of a data set against one another.
+
+    Raises:
+        DataError: Nothing to train on, an id twice, a label outside the classes, a labelled test
+            item, or a person on both sides of the split.
+    """
+    if not train:
+        raise DataError("the data set has no training item")
+    twice = [i for i, count in Counter(ref.id for ref in [*train, *test]).items() if count > 1]
+    if twice:
+        raise DataError(f"the id {twice[0]!r} stands for {len(twice)} items; ids must be unique")
+    wrong = [ref for ref in train if ref.label is not None and not 0 <= ref.label < len(classes)]
+    if wrong:
+        raise DataError(
+            f"{wrong[0].id}: label {wrong[0].label} is outside the classes "
+            f"0 to {len(classes) - 1} ({', '.join(classes)})"
+        )
+    told = [ref.id for ref in test if ref.label is not None]
+    if told:
+        raise DataError(f"test item {told[0]!r} carries its label; test labels are sealed")
+    both = {r.subject for r in train if r.subject} & {r.subject for r in test if r.subject}
+    if both:
+        raise DataError(
+            f"subject {min(both)!r} is in train and in test ({len(both)} such subjects); a result "
+            "on known people says nothing about others"
+        )
+
+
+def _hash(dataset: Dataset, train: Sequence[SampleRef], test: Sequence[SampleRef]) -> str:
+    fingerprint: Any = getattr(dataset, "fingerprint", dict)()
+    rows = [[(r.id, r.label, r.subject, str(r.video)) for r in refs] for refs in (train, test)]
+    text = json.dumps([list(dataset.classes), rows, fingerprint], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

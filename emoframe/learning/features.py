@@ -1,0 +1,170 @@
+"""Keypoint features, computed by the data side and never by a backbone (W2S-14 to W2S-18).
+
+Decided here:
+    * A frame's features are its coordinates, its offsets lag by lag, and one 0/1 validity channel
+      per lag, so that a zero offset and an unknown one can be told apart.
+    * Lags are seconds, rounded on the source timeline; offsets are differences on that dense
+      timeline, taken before sampling. None spans a gap, a shot cut or a change of person.
+    * Per-frame boxes jitter. By default an offset is therefore measured in source pixels and
+      divided by the box of frame t; `offset_space: box` differences the normalised coordinates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from zlib import crc32
+
+import numpy as np
+from annotated_types import Gt
+from numpy.typing import NDArray
+
+from emoframe.core.errors import ConfigError, Problem
+from emoframe.records import Keypoints, View
+
+GAP = 1.5
+"""A step of the timeline longer than this many median steps is a gap."""
+
+
+@dataclass(frozen=True)
+class KeypointView:
+    """How the keypoints of a clip are sampled.
+
+    Attributes:
+        frames: Most frames a view has; longer clips are sampled, stratified.
+        lags_s: Lags of the offsets in seconds; the paper's 8, 16 and 24 frames at 25 per second.
+        offset_space: Differences of source pixels over the box of frame t, or of box coordinates.
+    """
+
+    frames: Annotated[int, Gt(0)] = 4000
+    lags_s: tuple[float, ...] = (0.32, 0.64, 0.96)
+    offset_space: Literal["pixel", "box"] = "pixel"
+
+    def __post_init__(self) -> None:
+        """Refuse lags that are no lags."""
+        if any(lag <= 0 for lag in self.lags_s) or len(set(self.lags_s)) < len(self.lags_s):
+            raise ConfigError(
+                [Problem("lags_s", f"must be positive and all different, got {list(self.lags_s)}")]
+            )
+
+
+def channels(dims: int, view: KeypointView) -> int:
+    """Return C: coordinates, offsets and one validity channel per lag (2-D, three lags: 11)."""
+    return dims + len(view.lags_s) * (dims + 1)
+
+
+def rng(view: View, sample_id: str) -> np.random.Generator:
+    """Return the generator of one view of one sample: a pure function of its arguments."""
+    return np.random.default_rng([view.seed, view.epoch, crc32(sample_id.encode()), view.index])
+
+
+def sample_frames(
+    total: int, wanted: int, generator: np.random.Generator | None
+) -> NDArray[np.int64]:
+    """Choose frames in order: all of them, or one from each of `wanted` equal strata (W2S-18).
+
+    Args:
+        total: Frames of the clip.
+        wanted: Most frames to choose.
+        generator: Draws inside each stratum; None takes the middle of each.
+    """
+    if total <= wanted:
+        return np.arange(total)
+    edges = np.linspace(0, total, wanted + 1)
+    inside = np.full(wanted, 0.5) if generator is None else generator.random(wanted)
+    chosen = np.floor(edges[:-1] + inside * np.diff(edges)).astype(np.int64)
+    return np.maximum.accumulate(np.minimum(chosen, total - 1))
+
+
+def keypoint_features(
+    keypoints: Keypoints, view: KeypointView, frames: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Compute the features of chosen frames.
+
+    Args:
+        keypoints: The whole clip, on its dense timeline.
+        view: Lags and offset space.
+        frames: Indices of the wanted frames.
+
+    Returns:
+        x_TVC, with zeros where nothing was measured, and mask_TV of coordinate validity.
+    """
+    origin, scale = _frame_of_reference(keypoints)
+    known = (
+        keypoints.valid & np.isfinite(keypoints.xy).all(-1) & np.isfinite(scale).all(-1)[:, None]
+    )
+    xy = np.where(known[..., None], keypoints.xy, 0)
+    segment = _segments(keypoints)
+    mask = known[frames]
+    parts = [_masked((xy[frames] - origin[frames, None]) / scale[frames, None], mask)]
+    validity: list[NDArray[Any]] = []
+    for lag in view.lags_s:
+        before = _lagged(keypoints.time_s, frames, lag)
+        valid = mask & known[before] & _joined(segment, frames, before)[:, None]
+        if view.offset_space == "pixel":
+            offset = (xy[frames] - xy[before]) / scale[frames, None]
+        else:
+            offset = (xy[frames] - origin[frames, None]) / scale[frames, None] - (
+                xy[before] - origin[before, None]
+            ) / scale[before, None]
+        parts.append(_masked(offset, valid))
+        validity.append(valid[..., None])
+    return np.concatenate([*parts, *validity], axis=-1).astype(np.float32), mask
+
+
+def _masked(values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+    return np.where(mask[..., None], values, 0)
+
+
+def _frame_of_reference(keypoints: Keypoints) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return origin and scale per frame, each (T, dims); NaN where the frame has no box.
+
+    With boxes, the top left corner and the box size (W2S-14). Without, the extent of the valid
+    points over the whole clip, one scale for all axes.
+    """
+    total, dims = len(keypoints), keypoints.xy.shape[-1]
+    if keypoints.box is not None and dims == 2:
+        box = keypoints.box.astype(np.float64)
+        size = box[:, 2:] - box[:, :2]
+        return box[:, :2], np.where(size > 0, size, np.nan)
+    points = keypoints.xy[keypoints.valid]
+    points = points[np.isfinite(points).all(-1)]
+    if not len(points):
+        return np.zeros((total, dims)), np.ones((total, dims))
+    low = points.min(0)
+    extent = float((points.max(0) - low).max())
+    return np.tile(low, (total, 1)), np.full((total, dims), extent if extent > 0 else 1.0)
+
+
+def _segments(keypoints: Keypoints) -> NDArray[np.int64]:
+    """Number the stretches that an offset may not leave; -1 where the person has no box."""
+    steps = np.diff(keypoints.time_s)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    starts = np.concatenate([[False], steps > GAP * usual])
+    if keypoints.cut is not None:
+        starts = starts | keypoints.cut
+    boxed = np.ones(len(keypoints), bool)
+    if keypoints.box is not None:
+        boxed = np.isfinite(keypoints.box).all(1)
+        starts = starts | np.concatenate([[False], boxed[1:] & ~boxed[:-1]])
+    return np.where(boxed, np.cumsum(starts), -1)
+
+
+def _lagged(
+    time_s: NDArray[np.float64], frames: NDArray[np.int64], lag: float
+) -> NDArray[np.int64]:
+    """Find the frame nearest to `lag` seconds before each frame; -1 where the clip begins later."""
+    wanted = time_s[frames] - lag
+    right = np.clip(np.searchsorted(time_s, wanted), 1, max(len(time_s) - 1, 1))
+    if len(time_s) < 2:
+        return np.full(len(frames), -1)
+    nearer = np.where(wanted - time_s[right - 1] <= time_s[right] - wanted, right - 1, right)
+    half_step = 0.5 * float(np.median(np.diff(time_s)))
+    return np.where((wanted >= time_s[0] - half_step) & (nearer < frames), nearer, -1)
+
+
+def _joined(
+    segment: NDArray[np.int64], frames: NDArray[np.int64], before: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Say whether a frame and its lagged frame belong to the same stretch."""
+    return (before >= 0) & (segment[frames] == segment[before]) & (segment[frames] >= 0)

@@ -1,0 +1,1 @@
+"""Fusion heads: the vectors of the branches are joined."""

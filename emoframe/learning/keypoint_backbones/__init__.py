@@ -1,0 +1,1 @@
+"""Keypoint backbones: the joints of one frame become one vector."""

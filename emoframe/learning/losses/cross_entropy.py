@@ -1,0 +1,50 @@
+"""Cross entropy against soft targets with a weight per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Lt
+from torch import nn
+
+from emoframe.records import Output, Target
+
+
+class CrossEntropy(nn.Module):
+    """Mean of -sum_k p_k log q_k over samples, weighted.
+
+    Args:
+        num_classes: Number of classes K.
+        class_counts: Training items of each class.
+        label_smoothing: Share of each target that is spread over all classes.
+        balanced: Weigh each class by the inverse of its count, mean weight 1 over the training set.
+
+    Shape:
+        logits_NK (N, K), prob_NK (N, K), weight_N (N,) -> scalar
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        class_counts: Sequence[int],
+        label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        balanced: bool = False,
+    ) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        counts = torch.tensor([max(count, 1) for count in class_counts], dtype=torch.float32)
+        weight = counts.sum() / (num_classes * counts) if balanced else torch.ones(num_classes)
+        self.weight_K: torch.Tensor
+        self.register_buffer("weight_K", weight, persistent=False)
+
+    def forward(self, output: Output, target: Target) -> torch.Tensor:
+        """Return the weighted mean loss."""
+        prob_NK = target.prob_NK * (1 - self.label_smoothing) + (
+            self.label_smoothing / target.prob_NK.shape[1]
+        )
+        log_q_NK = output.logits_NK.float().log_softmax(-1)
+        loss_N = -(prob_NK * self.weight_K * log_q_NK).sum(-1)
+        return (loss_N * target.weight_N).sum() / target.weight_N.sum().clamp(min=1e-12)

@@ -1,0 +1,195 @@
+"""The Recognizer: branches, fusion and classifier, wired by what each part says of itself.
+
+Widths and joint counts never stand in a config: every part exposes `out_dim`, and the model passes
+the numbers that the next one needs. A keypoint branch builds its parts once per layout group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import nn
+
+from emoframe.core.errors import ConfigError, Problem, suggest
+from emoframe.core.registry import create
+from emoframe.learning.clips import gold
+from emoframe.learning.experiment import Branch, Model
+from emoframe.records import Output
+from emoframe.skeleton import SkeletonLayout
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What the model has to know of its data.
+
+    Attributes:
+        layout: Names, groups and edges of the joints.
+        dims: Coordinates per joint, 2 or 3.
+        lags: Number of offsets per joint.
+        class_counts: Training items of each class.
+    """
+
+    layout: SkeletonLayout
+    dims: int
+    lags: int
+    class_counts: tuple[int, ...]
+
+    @property
+    def in_channels(self) -> int:
+        """C: coordinates, offsets, validity."""
+        return self.dims + self.lags * (self.dims + 1)
+
+
+class KeypointNorm(nn.Module):
+    """Batch normalisation over measured values only, per joint and channel.
+
+    Coordinates live in [0, 1] and offsets in hundredths; without this a backbone hardly sees the
+    latter. Validity channels pass unchanged; what was not measured stays zero.
+    """
+
+    def __init__(self, wiring: Wiring, num_joints: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.dims, self.lags, self.momentum = wiring.dims, wiring.lags, momentum
+        values = wiring.dims * (1 + wiring.lags)
+        self.mean_VC: torch.Tensor
+        self.var_VC: torch.Tensor
+        self.register_buffer("mean_VC", torch.zeros(num_joints, values))
+        self.register_buffer("var_VC", torch.ones(num_joints, values))
+
+    def forward(self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor) -> torch.Tensor:
+        """Return x_NTVC with the values of each joint and channel at zero mean, unit variance."""
+        cut = self.dims * (1 + self.lags)
+        x, validity = x_NTVC[..., :cut], x_NTVC[..., cut:]
+        measured = torch.cat([mask_NTV[..., None].to(x), validity], -1)
+        measured = measured.repeat_interleave(self.dims, -1)
+        if self.training:
+            self._observe(x.detach(), measured)
+        x = (x - self.mean_VC) * (self.var_VC + 1e-5).rsqrt() * measured
+        return torch.cat([x, validity], -1)
+
+    def _observe(self, x: torch.Tensor, measured: torch.Tensor) -> None:
+        """Move the statistics towards those of the batch where it measured anything."""
+        count = measured.sum((0, 1))
+        mean = (x * measured).sum((0, 1)) / count.clamp(min=1)
+        var = ((x - mean) ** 2 * measured).sum((0, 1)) / count.clamp(min=1)
+        step = self.momentum * (count > 0)
+        self.mean_VC.lerp_(mean.to(self.mean_VC), step.to(self.mean_VC))
+        self.var_VC.lerp_(var.to(self.var_VC), step.to(self.var_VC))
+
+
+class GroupEncoder(nn.Module):
+    """Backbone, temporal encoder and pooling of one layout group."""
+
+    def __init__(self, branch: Branch, wiring: Wiring, group: str) -> None:
+        super().__init__()
+        backbone, encoder, pooling = branch.parts(group)
+        self.joints = list(wiring.layout.group(group))
+        self.norm = KeypointNorm(wiring, len(self.joints))
+        self.backbone: Any = create(
+            "keypoint_backbone",
+            backbone,
+            {
+                "num_joints": len(self.joints),
+                "in_channels": wiring.in_channels,
+                "edges": wiring.layout.group_edges(group),
+            },
+        )
+        self.encoder: Any = create("temporal_encoder", encoder, {"in_dim": self.backbone.out_dim})
+        self.pooling: Any = create("pooling", pooling, {"in_dim": self.encoder.out_dim})
+        self.out_dim: int = self.encoder.out_dim
+
+    def forward(
+        self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor, time_NT: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return z_ND and the relevance of each token, weight_NS."""
+        mask = mask_NTV[:, :, self.joints]
+        h_NTD = self.backbone(self.norm(x_NTVC[:, :, self.joints], mask), mask)
+        h_NSD, _, mask_NS = self.encoder(h_NTD, time_NT, mask.any(-1))
+        return self.pooling(h_NSD, mask_NS)
+
+
+class KeypointBranch(nn.Module):
+    """One encoder per layout group, concatenated and projected (W2S-23)."""
+
+    def __init__(self, branch: Branch, wiring: Wiring, name: str) -> None:
+        super().__init__()
+        known = list(wiring.layout.groups)
+        groups = known if branch.groups is None else branch.groups
+        wrong = [g for g in [*groups, *branch.per_group] if g not in known]
+        if wrong or not groups:
+            given = wrong[0] if wrong else "none"
+            raise ConfigError(
+                [
+                    Problem(
+                        f"model.branches.{name}.groups",
+                        f"there is no group {given!r}"
+                        f"{suggest(given, known)} (layout {wiring.layout.name!r} has {', '.join(known)})",
+                    )
+                ]
+            )
+        self.groups = nn.ModuleDict({g: GroupEncoder(branch, wiring, g) for g in groups})
+        width = sum(int(encoder.out_dim) for encoder in self.groups.values())
+        self.projection = nn.Linear(width, branch.out_dim)
+        self.out_dim = branch.out_dim
+
+    def forward(
+        self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor, time_NT: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return z_ND and the relevance of each group's tokens."""
+        done = {name: encoder(x_NTVC, mask_NTV, time_NT) for name, encoder in self.groups.items()}
+        z = self.projection(torch.cat([z for z, _ in done.values()], -1))
+        return z, {name: weight for name, (_, weight) in done.items()}
+
+
+class Recognizer(BaseModel):
+    """Branches, fusion head and classifier; what mmengine's Runner trains.
+
+    Args:
+        model: The parts.
+        wiring: What they have to know of the data.
+    """
+
+    def __init__(self, model: Model, wiring: Wiring) -> None:
+        super().__init__()
+        self.branches = nn.ModuleDict(
+            {name: KeypointBranch(branch, wiring, name) for name, branch in model.branches.items()}
+        )
+        widths = {name: int(branch.out_dim) for name, branch in self.branches.items()}
+        self.fusion_head: Any = create("fusion_head", model.fusion_head, {"in_dims": widths})
+        self.num_classes = len(wiring.class_counts)
+        self.classifier = nn.Linear(self.fusion_head.out_dim, self.num_classes)
+        self.loss: Any = create(
+            "loss",
+            model.loss,
+            {"num_classes": self.num_classes, "class_counts": wiring.class_counts},
+        )
+
+    def forward(
+        self,
+        inputs: Mapping[str, torch.Tensor],
+        masks: Mapping[str, torch.Tensor],
+        times: Mapping[str, torch.Tensor],
+        present: Mapping[str, torch.Tensor],
+        labels: torch.Tensor,
+        ids: Sequence[str] = (),
+        mode: str = "tensor",
+    ) -> Any:
+        """Run the network; the signature is mmengine's, the batch that of `collate`.
+
+        Returns:
+            `Output` for mode `tensor`, `{"loss": scalar}` for `loss`, `[Output]` for `predict`.
+        """
+        z: dict[str, torch.Tensor] = {}
+        relevance: dict[str, torch.Tensor] = {}
+        for name, branch in self.branches.items():
+            z[name], weights = branch(inputs[name], masks[name], times[name])
+            relevance |= {f"{name}.{group}": weight for group, weight in weights.items()}
+        fused = self.fusion_head(z, {name: present[name] for name in z})
+        output = Output(self.classifier(fused), fused, relevance)
+        if mode == "loss":
+            return {"loss": self.loss(output, gold(labels, self.num_classes))}
+        return [output] if mode == "predict" else output

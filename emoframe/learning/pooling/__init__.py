@@ -1,0 +1,1 @@
+"""Pooling: a clip is summed up in one vector."""

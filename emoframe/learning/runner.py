@@ -1,0 +1,245 @@
+"""mmengine's Runner, composed from an experiment, made resumable and strict.
+
+This is the only module that imports `mmengine.runner`. The Runner is built with its constructor,
+which rejects unknown keys (`from_cfg` swallows them). Every random number of an epoch follows from
+(seed, epoch), so that a resumed training equals an uninterrupted one, bit for bit, on the CPU.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch.utils.data import DataLoader
+
+from emoframe.core.errors import RunError
+from emoframe.core.schema import plain
+from emoframe.learning.checkpoint import (
+    Selection,
+    epochs,
+    from_plain,
+    load_from_emoframe,
+    save,
+    to_plain,
+    write_atomically,
+)
+from emoframe.learning.clips import Clips, collate, gold
+from emoframe.learning.data import Data
+from emoframe.learning.experiment import Experiment, Train
+from emoframe.learning.model import Recognizer
+from emoframe.records import Output
+
+OnEpoch = Callable[[Mapping[str, float]], None]
+
+
+def fit(experiment: Experiment, data: Data, folder: Path, on_epoch: OnEpoch) -> Selection:
+    """Train an experiment in a run folder, going on where an earlier process stopped.
+
+    Args:
+        experiment: What to train.
+        data: Its data.
+        folder: Run folder; `checkpoints/` in it holds the last epoch and the best.
+        on_epoch: Called with one row per finished epoch.
+
+    Returns:
+        The epochs that were run and which was selected.
+
+    Raises:
+        RunError: A checkpoint cannot be used, the loss diverges, or AMP is asked for without a GPU.
+    """
+    guard_loading()
+    seed_everything(experiment.seed, 0)
+    model = Recognizer(experiment.model, data.wiring)
+    selection = Selection(experiment.train.patience)
+    hook = EpochEnd(folder, selection, on_epoch)
+    runner = _runner(experiment, data, folder, model, hook)
+    runner.train()
+    return selection
+
+
+def guard_loading() -> None:
+    """Put the safe loader over every loader of mmengine, remote ones included."""
+    for prefix in list(CheckpointLoader._schemes):
+        CheckpointLoader.register_scheme(prefix, load_from_emoframe, force=True)
+
+
+def seed_everything(seed: int, epoch: int) -> None:
+    """Seed every global generator as a pure function of the seed and the epoch."""
+    number = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    random.seed(number)
+    np.random.seed(number)  # noqa: NPY002 (libraries draw from the global one)
+    torch.manual_seed(number)
+
+
+class StrictRunner(Runner):
+    """A Runner that never loads half a checkpoint."""
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+        """Load a checkpoint whose weights must match the model exactly."""
+        kwargs["strict"] = True
+        try:
+            return super().load_checkpoint(filename, *args, **kwargs)
+        except RuntimeError as error:
+            raise RunError(f"{filename} does not fit the model: {error}") from error
+
+
+class EpochStart(Hook):
+    """Makes an epoch's randomness depend on nothing but the seed and the epoch."""
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, seed: int, clips: Clips) -> None:
+        self.seed, self.clips = seed, clips
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Seed, and tell the clips which epoch it is (loader workers are forked after this)."""
+        self.clips.epoch = runner.epoch
+        seed_everything(self.seed, runner.epoch + 1)
+
+
+class EpochEnd(Hook):
+    """After validation: selects, stops early, and writes the one checkpoint of the epoch."""
+
+    priority = "LOWEST"
+
+    def __init__(self, folder: Path, selection: Selection, on_epoch: OnEpoch) -> None:
+        self.folder = folder / "checkpoints"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.selection, self.on_epoch = selection, on_epoch
+
+    def before_train(self, runner: Runner) -> None:
+        """Do not train on where an earlier process had already stopped early."""
+        runner.train_loop.stop_training = self.selection.exhausted
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the best weights first and the epoch last: either alone is consistent."""
+        row = self._row(runner, metrics or {})
+        if self.selection.see(row):
+            best = {"state_dict": runner.model.state_dict(), "meta": {"epoch": runner.epoch}}
+            save(self.folder / "best.pth", best)
+        runner.train_loop.stop_training = self.selection.exhausted
+        older = epochs(self.folder)
+        name = f"epoch_{runner.epoch}.pth"
+        meta = {"epoch": runner.epoch, "iter": runner.iter}
+        runner.save_checkpoint(str(self.folder), f"{name}.partial", meta=meta)
+        write_atomically(self.folder / name, self.folder / f"{name}.partial")
+        for path in older:
+            path.unlink()
+        self.on_epoch(row)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Leave tensors and plain data only, and add the state of the selection."""
+        checkpoint["selection"] = self.selection.state_dict()
+        for key in ("message_hub", "meta", "param_schedulers", "selection"):
+            checkpoint[key] = to_plain(checkpoint[key])
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Give mmengine its buffers back, and the selection its state."""
+        checkpoint["message_hub"] = from_plain(checkpoint["message_hub"])
+        self.selection.load_state_dict(checkpoint["selection"])
+
+    def _row(self, runner: Runner, metrics: dict[str, float]) -> dict[str, float]:
+        steps = len(runner.train_loop.dataloader)
+        losses = runner.message_hub.get_scalar("train/loss").data[0][-steps:]
+        return {
+            "epoch": runner.epoch,
+            "train_loss": float(losses.mean()),
+            "lr": float(runner.optim_wrapper.get_lr()["lr"][0]),
+            **{f"val_{key}": float(value) for key, value in metrics.items()},
+        }
+
+
+class ValidationLoss(BaseMetric):
+    """The loss and the accuracy over validation."""
+
+    default_prefix = ""
+
+    def __init__(self, loss: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def process(self, data_batch: dict[str, Any], data_samples: Sequence[Output]) -> None:
+        """Take one batch in."""
+        output = data_samples[0]
+        labels = data_batch["labels"].to(output.logits_NK.device)
+        loss = self.loss(output, gold(labels, output.logits_NK.shape[1]))
+        right = (output.logits_NK.argmax(-1) == labels).sum()
+        self.results.append((float(loss) * len(labels), int(right), len(labels)))
+
+    def compute_metrics(self, results: list[tuple[float, int, int]]) -> dict[str, float]:
+        """Return means over clips."""
+        loss, right, count = (sum(column) for column in zip(*results, strict=True))
+        return {"loss": loss / count, "accuracy": right / count}
+
+
+def _runner(
+    experiment: Experiment, data: Data, folder: Path, model: Recognizer, end: EpochEnd
+) -> StrictRunner:
+    train = experiment.train
+    last = epochs(end.folder)
+    steps = -(-len(data.train) // train.batch_size)
+    return StrictRunner(
+        model=model,
+        work_dir=str(folder / "mmengine"),
+        train_dataloader=_loader(data.train, train, experiment.seed),
+        train_cfg={"by_epoch": True, "max_epochs": train.epochs, "val_interval": 1},
+        optim_wrapper=_optimizer(train),
+        param_scheduler=_schedule(train, steps),
+        val_dataloader=_loader(data.val, train),
+        val_cfg={},
+        val_evaluator=[ValidationLoss(model.loss)],
+        default_hooks={"checkpoint": None},
+        custom_hooks=[EpochStart(experiment.seed, data.train), end],
+        load_from=str(last[-1]) if last else None,
+        resume=bool(last),
+        visualizer={"type": "Visualizer", "vis_backends": [{"type": "TensorboardVisBackend"}]},
+        # runs of one process that share a name share logger and message hub, too
+        experiment_name=f"emoframe-{folder.resolve()}".replace("/", "-"),
+        randomness={"seed": experiment.seed},
+        cfg=Config(plain(experiment)),
+        log_level="ERROR",
+    )
+
+
+def _loader(clips: Clips, train: Train, shuffle_seed: int | None = None) -> DataLoader[Any]:
+    shuffle = shuffle_seed is not None
+    return DataLoader(
+        clips,
+        train.batch_size,
+        sampler=DefaultSampler(clips, shuffle=shuffle, seed=shuffle_seed or 0),
+        num_workers=train.workers,
+        collate_fn=collate,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _optimizer(train: Train) -> dict[str, Any]:
+    """AdamW with clipping; biases, norms and single vectors are not decayed."""
+    if train.amp != "off" and not torch.cuda.is_available():
+        raise RunError(f"train.amp is {train.amp!r} and this machine has no GPU; set train.amp=off")
+    amp = {"type": "AmpOptimWrapper", "dtype": train.amp}
+    return {
+        **({"type": "OptimWrapper"} if train.amp == "off" else amp),
+        "optimizer": {"type": "AdamW", "lr": train.lr, "weight_decay": train.weight_decay},
+        "clip_grad": {"max_norm": train.grad_clip},
+        "paramwise_cfg": {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0},
+    }
+
+
+def _schedule(train: Train, steps: int) -> list[dict[str, Any]]:
+    """Linear warm-up, then cosine to zero, by step."""
+    total = train.epochs * steps
+    warm = int(train.warmup * total)
+    rise = {"type": "LinearLR", "start_factor": 0.01, "by_epoch": False, "begin": 0, "end": warm}
+    fall = {"type": "CosineAnnealingLR", "by_epoch": False, "begin": warm, "end": total}
+    return [*([rise] if warm else []), {**fall, "T_max": total - warm, "eta_min": 0.0}]

@@ -1,0 +1,58 @@
+"""Cutting validation from train, by subject, so that selection never sees a person twice.
+
+The folds come from scikit-learn; a fixed seed gives a fixed cut, whatever the training seed is
+made of, because it is part of the experiment.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from emoframe.core.errors import DataError
+from emoframe.records import SampleRef
+
+
+def cut_validation(
+    refs: Sequence[SampleRef], fraction: float, seed: int
+) -> tuple[list[SampleRef], list[SampleRef]]:
+    """Cut the training items into training and validation.
+
+    By subject where every item has one, else stratified by class.
+
+    Args:
+        refs: Labelled items of the split `train`.
+        fraction: Share of subjects (or items) that validation takes, in (0, 1).
+        seed: Decides the cut.
+
+    Raises:
+        DataError: An item has no label, or a class has too few items or subjects to cut.
+    """
+    labels = [ref.label for ref in refs]
+    counts = Counter(labels)
+    if None in counts:
+        raise DataError(f"{counts[None]} of {len(refs)} training items have no label")
+    if len(counts) < 2:
+        raise DataError(f"the training split holds {len(refs)} items of one class; two are needed")
+    folds = max(2, round(1 / fraction))
+    if min(counts.values()) < folds:
+        raise DataError(
+            f"the rarest class has {min(counts.values())} training items, too few for a validation "
+            f"share of {fraction:g}; {folds} are needed, or raise train.val_fraction"
+        )
+    subjects = [ref.subject for ref in refs]
+    if all(subject is not None for subject in subjects):
+        if len(set(subjects)) < folds:
+            raise DataError(
+                f"there are {len(set(subjects))} training subjects; a validation share of "
+                f"{fraction:g} needs {folds}; raise train.val_fraction"
+            )
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        train, val = next(splitter.split(np.zeros(len(refs)), labels, subjects))
+    else:
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        train, val = next(splitter.split(np.zeros(len(refs)), labels))
+    return [refs[i] for i in train], [refs[i] for i in val]

@@ -1,0 +1,1 @@
+"""Temporal encoders: the vectors of a clip are related to one another."""

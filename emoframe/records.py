@@ -1,0 +1,233 @@
+"""The records that flow between the rooms.
+
+One neutral, frozen record per thing, so that a library's own types end at the plugin that wraps it.
+Arrays are numpy; masks are true where data is valid; a coordinate whose mask is false may hold
+anything, NaN included, and is never read. Shape letters are explained in `emoframe.interfaces`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A chunk of consecutive decoded frames.
+
+    Attributes:
+        rgb: Pixels, uint8, shape (T, H, W, 3), in RGB order.
+        time_s: Presentation time of each frame in seconds, shape (T,).
+        index: Number of each frame in its video, counted from 0, shape (T,).
+    """
+
+    rgb: NDArray[np.uint8]
+    time_s: NDArray[np.float64]
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Number of frames T."""
+        return len(self.index)
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Everybody that a detector saw in one frame.
+
+    Attributes:
+        xyxy: Left, top, right, bottom in source pixels, shape (B, 4).
+        score: Confidence in [0, 1], shape (B,).
+    """
+
+    xyxy: NDArray[np.float32]
+    score: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Number of boxes B."""
+        return len(self.score)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person through a whole video: one box or none per frame.
+
+    Attributes:
+        box: Left, top, right, bottom in source pixels, NaN where the person is not seen, (T, 4).
+        cut: True at the first frame after a shot cut or a change of person, shape (T,).
+        time_s: Presentation time in seconds, shape (T,).
+        policy: How the person was chosen, in words.
+    """
+
+    box: NDArray[np.float32]
+    cut: NDArray[np.bool_]
+    time_s: NDArray[np.float64]
+    policy: str
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """True where the person has a box, shape (T,)."""
+        return np.isfinite(self.box).all(axis=1)
+
+    def crop(self, rgb: NDArray[np.uint8], index: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Cut the person out of one frame.
+
+        Args:
+            rgb: The frame, shape (H, W, 3).
+            index: Number of the frame in the video; its box must be valid.
+
+        Returns:
+            A view of the frame, at least one pixel in size, and the (x, y) of its top left corner.
+        """
+        height, width = rgb.shape[:2]
+        left, top, right, bottom = self.box[index]
+        x0, y0 = int(np.clip(left, 0, width - 1)), int(np.clip(top, 0, height - 1))
+        x1, y1 = (
+            int(np.clip(np.ceil(right), x0 + 1, width)),
+            int(np.clip(np.ceil(bottom), y0 + 1, height)),
+        )
+        return rgb[y0:y1, x0:x1], (x0, y0)
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """Keypoints of one person over time.
+
+    Attributes:
+        xy: Coordinates in source pixels (or the data set's own unit), shape (T, V, 2) or (T, V, 3).
+        confidence: The estimator's confidence in [0, 1], shape (T, V).
+        valid: True where a coordinate was measured, shape (T, V).
+        time_s: Time of each frame in seconds, shape (T,).
+        layout: Name of the `SkeletonLayout` that names the V joints.
+        box: The person's box per frame, NaN where unknown, shape (T, 4); None where there is none.
+        cut: True at the first frame after a shot cut or a change of person, shape (T,), or None.
+    """
+
+    xy: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    time_s: NDArray[np.float64]
+    layout: str
+    box: NDArray[np.float32] | None = None
+    cut: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        """Number of frames T."""
+        return len(self.time_s)
+
+
+Input = Keypoints
+"""What one input of the model is before it becomes tensors."""
+
+
+@dataclass(frozen=True)
+class SampleRef:
+    """One item of a data set, without its data.
+
+    Attributes:
+        id: Unique within the data set.
+        label: Index into the data set's `classes`; None where it is unknown or sealed (test).
+        subject: Who is seen; None where the data set does not say.
+        video: The video file; None where the data set brings its features along.
+    """
+
+    id: str
+    label: int | None = None
+    subject: str | None = None
+    video: Path | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """Which of the many possible samplings of a clip is wanted.
+
+    All randomness of a sample is a pure function of these numbers and the sample's id.
+    """
+
+    seed: int = 0
+    epoch: int = 0
+    index: int = 0
+    training: bool = False
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip as the model sees it, before batching.
+
+    Attributes:
+        id: The item's id.
+        inputs: One array per input of the model; keypoints are x_TVC.
+        masks: True where `inputs` holds data; keypoints: mask_TV.
+        times: Seconds of each of the T tokens.
+        present: False where the whole input is missing for this clip.
+        target: Label index, or None where it is not to be known.
+    """
+
+    id: str
+    inputs: Mapping[str, NDArray[Any]]
+    masks: Mapping[str, NDArray[np.bool_]]
+    times: Mapping[str, NDArray[np.float64]]
+    present: Mapping[str, bool]
+    target: int | None = None
+
+
+class Output(NamedTuple):
+    """What the model says about a batch.
+
+    A tuple, so that data parallel wrappers and device transfers carry it without being taught.
+
+    Attributes:
+        logits_NK: Unnormalised log probabilities.
+        z_ND: The fused vector before the classifier.
+        relevance: Per branch and group, the weight of each token in the pooling, (N, S).
+    """
+
+    logits_NK: torch.Tensor
+    z_ND: torch.Tensor
+    relevance: dict[str, torch.Tensor]
+
+
+class Target(NamedTuple):
+    """What a loss learns from.
+
+    Attributes:
+        prob_NK: Probability of each class; one-hot for a gold label.
+        weight_N: Weight of each sample, at least 0.
+        weak_N: True where the target is a weak label.
+        sample_N: Row of each sample in the data set, for losses that keep state per sample.
+    """
+
+    prob_NK: torch.Tensor
+    weight_N: torch.Tensor
+    weak_N: torch.Tensor
+    sample_N: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run says about one item.
+
+    Attributes:
+        id: The item's id.
+        probability: Probability of each class, shape (K,),
+        label: Gold label where it was opened, else None.
+        subject: The subject, where known.
+    """
+
+    id: str
+    probability: NDArray[np.float64]
+    label: int | None = None
+    subject: str | None = None
+
+    @property
+    def predicted(self) -> int:
+        """Index of the most probable class."""
+        return int(np.argmax(self.probability))
