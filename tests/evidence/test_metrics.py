@@ -1,0 +1,84 @@
+"""Test labels come through one door, which writes down that it was opened."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import emoframe
+from emoframe import api
+from emoframe.core.errors import DataError, RunError
+from emoframe.evidence.metrics import open_test, openings, pooled, score
+from emoframe.records import Prediction
+
+
+def predictions(labels: list[int], guesses: list[int]) -> list[Prediction]:
+    return [
+        Prediction(f"i{n}", np.eye(2)[guess], label)
+        for n, (label, guess) in enumerate(zip(labels, guesses, strict=True))
+    ]
+
+
+def test_scores_come_with_baseline_and_size() -> None:
+    found = score(predictions([0, 0, 0, 1], [0, 0, 1, 1]), ["lose", "win"])
+    assert found.accuracy.value == 0.75
+    assert found.majority == 0.75
+    assert found.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
+    assert found.recall == pytest.approx({"lose": 2 / 3, "win": 1.0})
+    assert found.confusion.tolist() == [[2, 1], [0, 1]]
+    assert found.count == 4
+
+
+def test_seeds_are_no_new_items() -> None:
+    one, other = predictions([0, 0, 1, 1], [0, 0, 1, 0]), predictions([0, 0, 1, 1], [0, 1, 1, 1])
+    assert pooled([one, other]).value == 0.75
+    assert "4 items" in pooled([one, other]).method
+    with pytest.raises(DataError, match="different items"):
+        pooled([one, other[:3]])
+
+
+def test_nothing_labelled_is_nothing_to_score() -> None:
+    with pytest.raises(DataError, match="no labelled item"):
+        score([Prediction("a", np.array([0.5, 0.5]))], ["a", "b"])
+
+
+def test_an_opening_is_recorded_before_the_labels_are_out(tmp_path: Path) -> None:
+    dataset = emoframe.build("dataset", "planted", test=4)
+    assert open_test(tmp_path, dataset, "final") == dataset.test_labels()
+    assert [line["reason"] for line in openings(tmp_path)] == ["final"]
+    with pytest.raises(RunError, match="needs a reason"):
+        open_test(tmp_path, dataset, " ")
+    with pytest.raises(RunError, match="cannot be recorded"):
+        open_test(tmp_path / "absent", dataset, "final")
+
+
+def test_only_open_test_asks_for_test_labels() -> None:
+    root = Path(emoframe.__file__).parent
+    callers = [
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "test_labels"
+    ]
+    # testing.py holds the contract, which looks at the ids alone
+    assert sorted(set(callers)) == ["evidence/metrics.py", "testing.py"]
+
+
+def test_a_run_scores_on_validation_without_opening_test(finished: Path) -> None:
+    before = len(openings(finished))
+    api.evaluate(finished, "val")
+    assert len(openings(finished)) == before
+    assert (finished / "predictions-val.csv").is_file()
+
+
+def test_a_summary_says_how_often_test_was_opened(finished: Path) -> None:
+    before = len(openings(finished))
+    table = api.summary([api.load_run(finished)], "test", "checking the summary")
+    assert f"opened {before + 1} times" in table.attrs["caption"]
+    assert {"accuracy", "majority", "items"} <= set(table.columns)
+    written = json.loads((finished / "scores-test.json").read_text())
+    assert written["count"] == 6

@@ -1,0 +1,50 @@
+"""Intervals are as wide as what was measured allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from emoframe.evidence.stats import accuracy_interval, wilson
+
+
+@pytest.mark.parametrize(("hits", "count"), [(72, 104), (0, 10), (10, 10), (1, 3)])
+def test_wilson_agrees_with_scipy(hits: int, count: int) -> None:
+    expected = binomtest(hits, count).proportion_ci(method="wilson")
+    assert wilson(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_videos_of_one_person_do_not_count_as_independent() -> None:
+    correct = np.repeat([1.0, 0.0, 1.0, 1.0, 0.0, 1.0], 20)
+    subjects = [f"s{n // 20}" for n in range(120)]
+    clustered, alone = accuracy_interval(correct, subjects), accuracy_interval(correct)
+    assert clustered.high - clustered.low > 3 * (alone.high - alone.low)
+    assert "6 subjects" in clustered.method
+    assert "subjects are unknown" in alone.method
+
+
+def test_the_clustered_interval_covers_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):
+        skill = generator.beta(6, 4, size=30)
+        correct = (generator.random((30, 5)) < skill[:, None]).astype(float).ravel()
+        interval = accuracy_interval(correct, [f"s{n // 5}" for n in range(150)])
+        covered += interval.low <= 0.6 <= interval.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_no_variance_seen_is_not_no_variance() -> None:
+    interval = accuracy_interval(np.ones(20), [f"s{n // 5}" for n in range(20)])
+    assert (interval.value, interval.high) == (1.0, 1.0)
+    assert interval.low < 0.6
+    assert "4 subjects" in interval.method
+
+
+def test_some_unknown_subjects_make_all_unknown() -> None:
+    assert "unknown" in accuracy_interval(np.array([1.0, 0.0]), ["a", None]).method
+
+
+def test_an_interval_reads_as_papers_print_it() -> None:
+    assert str(accuracy_interval(np.array([1.0] * 72 + [0.0] * 32))) == ".692 [.598, .773]"

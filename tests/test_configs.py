@@ -1,0 +1,67 @@
+"""Every shipped config is right, and a typo at any of its keys is refused by name and place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from emoframe.core import config
+from emoframe.core.errors import ConfigError
+from emoframe.learning.experiment import Experiment
+
+ROOT = Path(__file__).parents[1] / "configs"
+WHOLE = sorted(p for p in ROOT.rglob("*.yaml") if "base" not in p.relative_to(ROOT).parts)
+GIVEN = {"sequences.yaml": ["dataset.path=x.npz"], "videos.yaml": ["dataset.path=x.csv"]}
+FREE = {"features", "model.branches", "model.branches.keypoints.per_group"}
+"""Mappings whose keys are names of the user's own."""
+
+
+def keys(node: yaml.Node, path: str = "") -> Iterator[tuple[str, yaml.Node]]:
+    """Yield the dotted path and the node of every key of a YAML file."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = f"{path}.{key.value}".strip(".")
+            if path not in FREE and inner not in ("base", *FREE):
+                yield inner, key
+            yield from keys(value, inner)
+
+
+def typos() -> list[Any]:
+    found = []
+    for path in sorted(ROOT.rglob("*.yaml")):
+        for dotted, key in keys(yaml.compose(path.read_text())):
+            found.append(pytest.param(path, key, id=f"{path.stem}:{dotted}"))
+    return found
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
+def test_a_shipped_config_has_no_problem(path: Path) -> None:
+    assert config.check(Experiment, config.load(path, GIVEN.get(path.name, [])))
+
+
+@pytest.mark.parametrize(("path", "key"), typos())
+def test_a_typo_is_refused_with_path_line_and_nearest_name(
+    path: Path, key: Any, tmp_path: Path
+) -> None:
+    text = path.read_text()
+    typo = f"{key.value}x"
+    broken = text[: key.start_mark.index] + typo + text[key.end_mark.index :]
+    for source in ROOT.rglob("*.yaml"):
+        target = tmp_path / source.relative_to(ROOT)
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(broken if source == path else source.read_text())
+    top = tmp_path / (path.relative_to(ROOT) if path in WHOLE else "quickstart.yaml")
+    with pytest.raises(ConfigError) as refused:
+        config.check(Experiment, config.load(top, GIVEN.get(top.name, [])))
+    mine = [p for p in refused.value.problems if p.path.endswith(typo) or f".{typo}" in p.path]
+    place = f"{path.name}:{key.start_mark.line + 1}"
+    if key.value == "type":
+        assert any("must be a mapping with `type`" in p.text for p in refused.value.problems)
+        return
+    assert mine, [str(problem) for problem in refused.value.problems]
+    assert mine[0].where == place
+    assert f"{key.value!r}" in mine[0].text
