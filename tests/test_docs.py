@@ -42,7 +42,9 @@ def test_the_committed_pages_are_what_the_registries_say(pages: dict[str, str]) 
 
 
 def test_a_page_names_no_path_of_this_machine(pages: dict[str, str]) -> None:
-    assert not [path for path, text in pages.items() if str(Path.home()) in text or "/work/" in text]
+    assert not [
+        path for path, text in pages.items() if str(Path.home()) in text or "/work/" in text
+    ]
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -48,6 +48,7 @@ def _options(
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
 ) -> None:
     """Hidden emotion in video, from pixels to a result that can be believed."""
+    del debug  # `main` looks for it, since parsing itself may fail
     for path in plugin or []:
         loaded().load_file(path)
 

@@ -34,5 +34,5 @@ def command(
         )
     found = table.to_dict("records")
     as_json(found) if json else rows(found)
-    if (table["status"] == "failed").any():
+    if any(row["status"] == "failed" for row in found):
         raise typer.Exit(EXIT_SOME_FAILED)

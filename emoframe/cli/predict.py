@@ -18,7 +18,7 @@ def command(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show keypoint quality and motion of a video, and class probabilities where they mean something."""
+    """Show keypoint quality and motion of a video, and classes where they mean something."""
     from emoframe import api
 
     found = api.predict(video, run, force=force)

@@ -112,22 +112,21 @@ class Component:
     name: str
     target: str
     needs: tuple[str, ...] = ()
-    example: Mapping[str, Any] = field(default_factory=dict)
+    example: Mapping[str, Any] = field(default_factory=lambda: {})
     paper: str = ""
     license: str = "Apache-2.0"
     weights_license: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a declaration that could never work."""
+        label = f"{self.kind} {self.name!r}"
         if self.kind not in KINDS:
-            raise ComponentError(
-                f"component {self.name!r}: there is no kind {self.kind!r}; the kinds are {', '.join(KINDS)}"
-            )
+            raise ComponentError(f"{label}: no such kind; the kinds are {', '.join(KINDS)}")
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
             raise ComponentError(
-                f"{self.kind} {self.name!r}: a name is lower case letters, digits and underscores, as in 'my_part'"
+                f"{label}: a name is lower case letters, digits and underscores, as in 'my_part'"
             )
         if not re.fullmatch(r"[\w.]+:\w+", self.target):
             raise ComponentError(
-                f"{self.kind} {self.name!r}: target {self.target!r} is not of the form 'package.module:Class'"
+                f"{label}: target {self.target!r} is not of the form 'package.module:Class'"
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from omegaconf import OmegaConf
@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from emoframe.core.errors import ConfigError, EmoframeError, Problem, suggest
 from emoframe.core.plugins import loaded
-from emoframe.core.schema import Checker, plain
+from emoframe.core.schema import Checker, is_mapping, plain
 
 COMMAND_LINE = "command line"
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
+        if is_mapping(old) and is_mapping(value):
             swapped = "type" in value and old.get("type", value["type"]) != value["type"]
             merged[key] = dict(value) if swapped else merge(old, value)
         else:
@@ -126,14 +126,14 @@ def _read(path: Path, children: tuple[Path, ...]) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
         data: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False) if text else {}
-        node = yaml.compose(text)
+        node = _compose(text)
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
         raise ConfigError([Problem("", f"cannot be read: {error}", path.name)]) from error
-    if not isinstance(data, dict):
+    if not is_mapping(data):
         raise ConfigError([Problem("", "must be a mapping of keys to values", path.name)])
-    own: dict[str, Any] = {str(key): value for key, value in data.items()}
+    own: dict[str, Any] = dict(data)
     config = Config(own, _lines(node, path.name), [path])
-    bases = own.pop("base", [])
+    bases: Any = own.pop("base", [])
     for base in reversed([bases] if isinstance(bases, str) else bases):
         try:
             parent = _read(find(base, path.parent), (*children, path.resolve()))
@@ -145,11 +145,15 @@ def _read(path: Path, children: tuple[Path, ...]) -> Config:
     return config
 
 
+def _compose(text: str) -> yaml.Node | None:
+    return cast("Any", yaml).compose(text)
+
+
 def _lines(node: yaml.Node | None, name: str, path: str = "") -> dict[str, str]:
     """Map the dotted path of every key to `file:line`."""
     found: dict[str, str] = {}
     if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
+        for key, value in cast("list[tuple[yaml.ScalarNode, yaml.Node]]", node.value):
             inner = f"{path}.{key.value}" if path else str(key.value)
             found[inner] = f"{name}:{key.start_mark.line + 1}"
             found |= _lines(value, name, inner)
@@ -167,8 +171,7 @@ def _overrides(items: Sequence[str]) -> Config:
             value = OmegaConf.to_container(OmegaConf.create(f"value: {text}"), resolve=False)
         except (yaml.YAMLError, OmegaConfBaseException) as error:
             raise ConfigError([Problem(key, f"cannot be read: {error}", COMMAND_LINE)]) from error
-        assert isinstance(value, dict)
-        nested: Any = value["value"]
+        nested: Any = cast("dict[str, Any]", value)["value"]
         steps = key.split(".")
         for step in reversed(steps):
             nested = {step: nested}

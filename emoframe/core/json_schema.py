@@ -48,7 +48,8 @@ def _value(annotation: Any) -> dict[str, Any]:
         return {"anyOf": [_value(arg) for arg in args]}
     if origin is dict:
         return {"type": "object", "additionalProperties": _value(args[1])}
-    return TypeAdapter(annotation).json_schema()
+    leaf: Any = annotation
+    return TypeAdapter[Any](leaf).json_schema()
 
 
 def _part(kind: str, name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.registry import Registry
+from mmengine.registry import Registry  # pyright: ignore[reportMissingTypeStubs]
 
 from emoframe.core import schema
 from emoframe.core.component import KINDS, Kind
@@ -24,7 +24,9 @@ class ComponentRegistry(Registry):
 
     def __init__(self, kind: Kind) -> None:
         """Make a stand-alone registry: no parent, no children, no scope look-ups."""
-        super().__init__(kind.name, build_func=_build, scope="emoframe", locations=[])
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            kind.name, build_func=_build, scope="emoframe", locations=[]
+        )
         self.kind = kind
 
     def names(self) -> list[str]:
@@ -92,7 +94,8 @@ def create(kind: str, node: Mapping[str, Any], wiring: Mapping[str, Any] | None 
         ConfigError: Parameters are unknown, missing or of a wrong type.
         ComponentError: There is no such part, or it cannot be imported.
     """
-    return registry(kind).build(dict(node), wiring=dict(wiring or {}))
+    parts: Any = registry(kind)
+    return parts.build(dict(node), wiring=dict(wiring or {}))
 
 
 def build(kind: str, name: str, /, **params: Any) -> Any:

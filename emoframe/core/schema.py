@@ -16,7 +16,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, cast, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 from pydantic import TypeAdapter, ValidationError
@@ -147,6 +147,11 @@ def _bound(mark: Any) -> str:
     return " and ".join(parts)
 
 
+def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a value is a mapping; YAML's keys are strings."""
+    return isinstance(value, Mapping)
+
+
 def part_of(annotation: Any) -> Part | None:
     """Return the `Part` mark of an annotation, if it has one."""
     if get_origin(annotation) is Annotated:
@@ -177,7 +182,7 @@ class Checker:
         """
         before = len(self.problems)
         known = fields(cls)
-        filled = self._arguments(known, value, path, dataclasses.is_dataclass(cls) and cls.__name__)
+        filled = self._arguments(known, value, path, cls.__name__)
         if len(self.problems) > before:
             return None
         try:
@@ -196,7 +201,7 @@ class Checker:
         from emoframe.core.registry import registry  # the registry builds with this module
 
         parts = registry(kind)
-        if not isinstance(value, Mapping) or not isinstance(value.get("type"), str):
+        if not is_mapping(value) or not isinstance(value.get("type"), str):
             self.note(
                 path,
                 f"must be a mapping with `type`, one of {', '.join(parts.names())}; got {value!r}",
@@ -235,7 +240,7 @@ class Checker:
         return self._leaf(annotation, value, path)
 
     def _mapping(self, annotation: Any, value: Any, path: str) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
+        if not is_mapping(value):
             self.note(path, f"must be a mapping of names, got {value!r}")
             return {}
         return {
@@ -249,9 +254,9 @@ class Checker:
         known: Mapping[str, Parameter],
         value: Any,
         path: str,
-        owner: str | Literal[False] = "",
+        owner: str = "",
     ) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
+        if not is_mapping(value):
             self.note(path, f"must be a mapping with {', '.join(known)}; got {value!r}")
             return {}
         dot = f"{path}." if path else ""
@@ -271,7 +276,7 @@ class Checker:
 
     def _default(self, param: Parameter, path: str) -> Any:
         """Fill the parameters of a default part in, too."""
-        if part_of(param.annotation) and isinstance(param.default, Mapping):
+        if part_of(param.annotation) and is_mapping(param.default):
             return self.value(param.annotation, param.default, path)
         return param.default
 
@@ -304,8 +309,8 @@ def plain(value: Any) -> Any:
     """Turn sections into plain data that YAML can hold."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in cast("Sequence[Any]", value)]
     return str(value) if hasattr(value, "__fspath__") else value

@@ -7,7 +7,7 @@ and why before it does.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
 from collections import Counter
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, recall_score
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from emoframe.core.errors import DataError, RunError
 from emoframe.evidence.stats import Interval, accuracy_interval
@@ -38,7 +38,7 @@ class Scores:
         majority: Accuracy of always naming the most frequent class of these items.
         balanced_accuracy: Mean recall over classes (UAR).
         macro_f1: Mean F1 over classes.
-        recall: Recall by class.
+        recall: Recall by class; NaN where no item has it.
         confusion: Items by true (rows) and predicted (columns) class, (K, K).
         count: Number of items.
         subjects: Number of subjects; 0 where they are unknown.
@@ -83,7 +83,7 @@ def open_test(run: Path, dataset: Dataset, reason: str) -> Mapping[str, int]:
     if not reason.strip():
         raise RunError("opening the test labels needs a reason, as in --reason 'final result'")
     line = {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "time": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "reason": reason,
         "protocol": dataset.protocol,
     }
@@ -118,14 +118,17 @@ def score(predictions: Sequence[Prediction], classes: Sequence[str]) -> Scores:
     guess = np.array([prediction.predicted for prediction, _ in told])
     subjects = [prediction.subject for prediction, _ in told]
     every = list(range(len(classes)))
-    seen = sorted(set(truth.tolist()))
-    recall = recall_score(truth, guess, labels=every, average=None, zero_division=np.nan)
+    # scikit-learn's annotations know the string only
+    measure: Any = precision_recall_fscore_support
+    measured = measure(truth, guess, labels=every, zero_division=0.0)
+    _, recall, f1, support = measured
+    seen = support > 0
     return Scores(
         accuracy_interval((truth == guess).astype(float), subjects),
         max(Counter(truth.tolist()).values()) / len(truth),
-        float(balanced_accuracy_score(truth, guess)),
-        float(f1_score(truth, guess, labels=seen, average="macro", zero_division=0)),
-        dict(zip(classes, map(float, recall), strict=True)),
+        float(recall[seen].mean()),
+        float(f1[seen].mean()),
+        dict(zip(classes, np.where(seen, recall, np.nan).tolist(), strict=True)),
         confusion_matrix(truth, guess, labels=every),
         len(truth),
         len({s for s in subjects if s is not None}),

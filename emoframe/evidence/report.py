@@ -39,7 +39,11 @@ class VideoPanel:
 
 
 def write_report(
-    path: Path, run: Run, scores: Scores, split: str, videos: Sequence[VideoPanel] = (),
+    path: Path,
+    run: Run,
+    scores: Scores,
+    split: str,
+    videos: Sequence[VideoPanel] = (),
     remarks: Sequence[str] = (),
 ) -> Path:
     """Write the page of a run.
@@ -58,7 +62,9 @@ def write_report(
     templates = Environment(
         loader=PackageLoader("emoframe", "templates"), autoescape=True, undefined=StrictUndefined
     )
-    templates.filters["number"] = lambda x: "" if x is None else f"{x:.3f}" if isinstance(x, float) else x
+    templates.filters["number"] = lambda x: (
+        "" if x is None else f"{x:.3f}" if isinstance(x, float) else x
+    )
     page = templates.get_template("report.html").render(
         run=run,
         scores=scores,
@@ -88,7 +94,9 @@ def _confusion(scores: Scores, classes: Sequence[str]) -> Figure:
     axes.imshow(counts / np.maximum(counts.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         share = count / max(counts[row].sum(), 1)
-        axes.text(column, row, str(count), ha="center", va="center", color="w" if share > 0.5 else "k")
+        axes.text(
+            column, row, str(count), ha="center", va="center", color="w" if share > 0.5 else "k"
+        )
     ticks = range(len(classes))
     axes.set_xticks(ticks, classes, rotation=90 if len(classes) > 4 else 0)
     axes.set_yticks(ticks, classes)

@@ -65,12 +65,10 @@ def accuracy_interval(
         subjects: Who each item shows; clusters the interval where every item has one.
     """
     value, count = float(np.mean(correct)), len(correct)
-    known = subjects is not None and all(subject is not None for subject in subjects)
-    names, group = (
-        np.unique([str(s) for s in subjects], return_inverse=True) if known else ([], None)
-    )
+    known = [subject for subject in subjects or () if subject is not None]
+    names, group = np.unique(known, return_inverse=True)
     clusters = len(names)
-    if group is None or clusters < 2:
+    if len(known) < count or clusters < 2:
         low, high = wilson(value * count, count)
         return Interval(value, low, high, f"Wilson over {count} items; subjects are unknown")
     residual = np.bincount(group, correct - value)

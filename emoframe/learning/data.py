@@ -1,4 +1,4 @@
-"""What an experiment learns from: its data set, cut and wrapped, and what the model must know of it."""
+"""What an experiment learns from: its data set, cut, wrapped and checked."""
 
 from __future__ import annotations
 

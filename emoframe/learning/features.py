@@ -91,7 +91,9 @@ def keypoint_features(
     """
     origin, scale = _frame_of_reference(keypoints)
     known = (
-        keypoints.valid & np.isfinite(keypoints.xy).all(-1) & np.isfinite(scale).all(-1)[:, None]
+        keypoints.valid
+        & np.all(np.isfinite(keypoints.xy), -1)
+        & np.all(np.isfinite(scale), -1)[:, None]
     )
     xy = np.where(known[..., None], keypoints.xy, 0)
     segment = _segments(keypoints)
@@ -124,16 +126,17 @@ def _frame_of_reference(keypoints: Keypoints) -> tuple[NDArray[Any], NDArray[Any
     """
     total, dims = len(keypoints), keypoints.xy.shape[-1]
     if keypoints.box is not None and dims == 2:
-        box = keypoints.box.astype(np.float64)
+        box = keypoints.box
         size = box[:, 2:] - box[:, :2]
         return box[:, :2], np.where(size > 0, size, np.nan)
     points = keypoints.xy[keypoints.valid]
     points = points[np.isfinite(points).all(-1)]
     if not len(points):
-        return np.zeros((total, dims)), np.ones((total, dims))
+        return np.zeros((total, dims), np.float32), np.ones((total, dims), np.float32)
     low = points.min(0)
     extent = float((points.max(0) - low).max())
-    return np.tile(low, (total, 1)), np.full((total, dims), extent if extent > 0 else 1.0)
+    scale = np.full((total, dims), extent if extent > 0 else 1.0, np.float32)
+    return np.tile(low, (total, 1)), scale
 
 
 def _segments(keypoints: Keypoints) -> NDArray[np.int64]:
@@ -145,7 +148,7 @@ def _segments(keypoints: Keypoints) -> NDArray[np.int64]:
         starts = starts | keypoints.cut
     boxed = np.ones(len(keypoints), bool)
     if keypoints.box is not None:
-        boxed = np.isfinite(keypoints.box).all(1)
+        boxed = np.all(np.isfinite(keypoints.box), 1)
         starts = starts | np.concatenate([[False], boxed[1:] & ~boxed[:-1]])
     return np.where(boxed, np.cumsum(starts), -1)
 

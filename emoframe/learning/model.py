@@ -127,12 +127,14 @@ class KeypointBranch(nn.Module):
                     Problem(
                         f"model.branches.{name}.groups",
                         f"there is no group {given!r}"
-                        f"{suggest(given, known)} (layout {wiring.layout.name!r} has {', '.join(known)})",
+                        f"{suggest(given, known)} (layout {wiring.layout.name!r} has "
+                        f"{', '.join(known)})",
                     )
                 ]
             )
-        self.groups = nn.ModuleDict({g: GroupEncoder(branch, wiring, g) for g in groups})
-        width = sum(int(encoder.out_dim) for encoder in self.groups.values())
+        encoders = {g: GroupEncoder(branch, wiring, g) for g in groups}
+        self.groups = nn.ModuleDict(encoders)
+        width = sum(encoder.out_dim for encoder in encoders.values())
         self.projection = nn.Linear(width, branch.out_dim)
         self.out_dim = branch.out_dim
 
@@ -155,10 +157,9 @@ class Recognizer(BaseModel):
 
     def __init__(self, model: Model, wiring: Wiring) -> None:
         super().__init__()
-        self.branches = nn.ModuleDict(
-            {name: KeypointBranch(branch, wiring, name) for name, branch in model.branches.items()}
-        )
-        widths = {name: int(branch.out_dim) for name, branch in self.branches.items()}
+        branches = {name: KeypointBranch(b, wiring, name) for name, b in model.branches.items()}
+        self.branches = nn.ModuleDict(branches)
+        widths = {name: branch.out_dim for name, branch in branches.items()}
         self.fusion_head: Any = create("fusion_head", model.fusion_head, {"in_dims": widths})
         self.num_classes = len(wiring.class_counts)
         self.classifier = nn.Linear(self.fusion_head.out_dim, self.num_classes)

@@ -98,7 +98,8 @@ class Run:
         except RuntimeError as error:
             raise RunError(f"{weights} does not fit the model of {RESOLVED}: {error}") from error
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return model.to(device).eval()
+        model.to(device).eval()
+        return model
 
 
 def open_run(folder: Path, experiment: Experiment, data: Data) -> Run:

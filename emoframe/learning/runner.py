@@ -1,6 +1,7 @@
 """mmengine's Runner, composed from an experiment, made resumable and strict.
 
-This is the only module that imports `mmengine.runner`. The Runner is built with its constructor,
+This is the only module that imports `mmengine.runner`, whose annotations are narrower than what it
+takes, hence `Any` for the runner. The Runner is built with its constructor,
 which rejects unknown keys (`from_cfg` swallows them). Every random number of an epoch follows from
 (seed, epoch), so that a resumed training equals an uninterrupted one, bit for bit, on the CPU.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -101,7 +102,7 @@ class EpochStart(Hook):
     def __init__(self, seed: int, clips: Clips) -> None:
         self.seed, self.clips = seed, clips
 
-    def before_train_epoch(self, runner: Runner) -> None:
+    def before_train_epoch(self, runner: Any) -> None:
         """Seed, and tell the clips which epoch it is (loader workers are forked after this)."""
         self.clips.epoch = runner.epoch
         seed_everything(self.seed, runner.epoch + 1)
@@ -117,11 +118,11 @@ class EpochEnd(Hook):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.selection, self.on_epoch = selection, on_epoch
 
-    def before_train(self, runner: Runner) -> None:
+    def before_train(self, runner: Any) -> None:
         """Do not train on where an earlier process had already stopped early."""
         runner.train_loop.stop_training = self.selection.exhausted
 
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Write the best weights first and the epoch last: either alone is consistent."""
         row = self._row(runner, metrics or {})
         if self.selection.see(row):
@@ -137,18 +138,18 @@ class EpochEnd(Hook):
             path.unlink()
         self.on_epoch(row)
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Leave tensors and plain data only, and add the state of the selection."""
         checkpoint["selection"] = self.selection.state_dict()
         for key in ("message_hub", "meta", "param_schedulers", "selection"):
             checkpoint[key] = to_plain(checkpoint[key])
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Give mmengine its buffers back, and the selection its state."""
         checkpoint["message_hub"] = from_plain(checkpoint["message_hub"])
         self.selection.load_state_dict(checkpoint["selection"])
 
-    def _row(self, runner: Runner, metrics: dict[str, float]) -> dict[str, float]:
+    def _row(self, runner: Any, metrics: dict[str, float]) -> dict[str, float]:
         steps = len(runner.train_loop.dataloader)
         losses = runner.message_hub.get_scalar("train/loss").data[0][-steps:]
         return {
@@ -198,7 +199,7 @@ def _runner(
         val_dataloader=_loader(data.val, train),
         val_cfg={},
         val_evaluator=[ValidationLoss(model.loss)],
-        default_hooks={"checkpoint": None},
+        default_hooks=cast("Any", {"checkpoint": None}),
         custom_hooks=[EpochStart(experiment.seed, data.train), end],
         load_from=str(last[-1]) if last else None,
         resume=bool(last),

@@ -1,4 +1,4 @@
-"""What the plugin offers, as data; `emoframe_deep_sets.py` is imported when the part is first used."""
+"""What the plugin offers, as data; `emoframe_deep_sets.py` is imported on first use."""
 
 from __future__ import annotations
 

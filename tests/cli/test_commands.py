@@ -66,7 +66,9 @@ def test_show_tells_everything_about_a_part() -> None:
         (["train", "quickstart", "train.amp=float16"], "no GPU"),
     ],
 )
-def test_a_mistake_is_a_sentence_and_exit_code_2(args: list[str], says: str, tmp_path: Path) -> None:
+def test_a_mistake_is_a_sentence_and_exit_code_2(
+    args: list[str], says: str, tmp_path: Path
+) -> None:
     done = emoframe(*args, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
@@ -109,7 +111,9 @@ def test_doctor_says_whether_a_key_is_set_and_never_its_value() -> None:
     assert "sesame" not in done.stdout + done.stderr
 
 
-def test_a_plugin_in_one_file_trains_without_an_edit_to_emoframe(tmp_path: Path, tiny: list[str]) -> None:
+def test_a_plugin_in_one_file_trains_without_an_edit_to_emoframe(
+    tmp_path: Path, tiny: list[str]
+) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
         "import torch\nfrom torch import nn\nimport emoframe\n\n"
@@ -124,7 +128,16 @@ def test_a_plugin_in_one_file_trains_without_an_edit_to_emoframe(tmp_path: Path,
     )
     small = [item for item in tiny if "keypoint_backbone" not in item]
     swap = "model.branches.keypoints.keypoint_backbone.type=mine"
-    args = ["--plugin", str(file), "train", "quickstart", *small, swap, "--run", str(tmp_path / "r")]
+    args = [
+        "--plugin",
+        str(file),
+        "train",
+        "quickstart",
+        *small,
+        swap,
+        "--run",
+        str(tmp_path / "r"),
+    ]
     done = emoframe(*args)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "r" / "seed-0" / "checkpoints" / "best.pth").is_file()

@@ -89,7 +89,9 @@ def test_an_unknown_config_gets_a_suggestion() -> None:
 def test_a_filled_config_is_a_config_that_says_the_same() -> None:
     first = config.check(Experiment, config.load("quickstart"))
     text = config.dump(first)
-    again = config.check(Experiment, config.Config(config.OmegaConf.to_container(config.OmegaConf.create(text))))  # type: ignore[arg-type]
+    again = config.check(
+        Experiment, config.Config(config.OmegaConf.to_container(config.OmegaConf.create(text)))
+    )  # type: ignore[arg-type]
     assert again == first
 
 

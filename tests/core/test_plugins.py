@@ -159,7 +159,7 @@ def test_a_kind_that_does_not_exist_is_refused() -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"kind": "backbone"}, "no kind"),
+        ({"kind": "backbone"}, "no such kind"),
         ({"name": "My-Part"}, "lower case"),
         ({"target": "no_colon"}, "package.module:Class"),
     ],

@@ -60,7 +60,9 @@ def problems(data: dict[str, Any]) -> dict[str, str]:
 
 
 def test_defaults_are_filled_in_at_every_depth() -> None:
-    filled = Checker().section(Outer, {"needed": 1, "many": {"x": {"size": 5}}, "maybe": {"type": "cross_entropy"}})
+    filled = Checker().section(
+        Outer, {"needed": 1, "many": {"x": {"size": 5}}, "maybe": {"type": "cross_entropy"}}
+    )
     assert filled is not None
     assert filled.many == {"x": Inner(5, "a")}
     assert filled.maybe == {"type": "cross_entropy", "label_smoothing": 0.0, "balanced": False}

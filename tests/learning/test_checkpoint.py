@@ -24,6 +24,7 @@ from emoframe.learning.checkpoint import (
 )
 from emoframe.learning.runner import guard_loading
 
+
 class Payload:
     """Unpickled, it leaves a file behind."""
 

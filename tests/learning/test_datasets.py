@@ -46,7 +46,9 @@ def folder_of(folder: Path, **columns: list[str]) -> Sequences:
         np.save(root / name, x)
     rows = {"file": names, "label": [str(y) for y in data["y"]], "split": data["split"].tolist()}
     pd.DataFrame(rows | columns).to_csv(root / "index.csv", index=False)
-    (root / "layout.json").write_text(json.dumps({"edges": [[0, 1]], "groups": {"a": [0, 1], "b": [2, 3]}}))
+    (root / "layout.json").write_text(
+        json.dumps({"edges": [[0, 1]], "groups": {"a": [0, 1], "b": [2, 3]}})
+    )
     return Sequences(path=root)
 
 
@@ -172,7 +174,9 @@ def test_planted_videos_hold_the_truth_that_was_planted() -> None:
     still = Planted(train=4, test=4, frames=128, events=(0.0, 6.0), amplitude=0.0)
     for ref in calm.samples("train"):
         moved = calm.load(ref)["keypoints"].xy - still.load(ref)["keypoints"].xy
-        frames = {t for start, length in calm.event_frames(ref.id) for t in range(start, start + length)}
+        frames = {
+            t for start, length in calm.event_frames(ref.id) for t in range(start, start + length)
+        }
         seen = set(np.flatnonzero((np.abs(np.nan_to_num(moved)) > 1).any((1, 2))).tolist())
         assert seen <= frames
         assert bool(frames) is (ref.label == 1)
@@ -187,5 +191,7 @@ def test_planted_videos_depend_on_the_seed_and_on_nothing_else() -> None:
     one, same, other = Planted(seed=1), Planted(seed=1), Planted(seed=2)
     ref = one.samples("train")[3]
     np.testing.assert_array_equal(one.load(ref)["keypoints"].xy, same.load(ref)["keypoints"].xy)
-    assert not np.array_equal(one.load(ref)["keypoints"].xy, other.load(ref)["keypoints"].xy, equal_nan=True)
+    assert not np.array_equal(
+        one.load(ref)["keypoints"].xy, other.load(ref)["keypoints"].xy, equal_nan=True
+    )
     assert not one.load(ref)["keypoints"].valid[:, 10].any()

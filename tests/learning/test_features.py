@@ -34,7 +34,10 @@ def boxes(frames: int, size: float = 200.0) -> np.ndarray:
     return np.tile(np.array([100, 50, 100 + size, 50 + 2 * size], np.float32), (frames, 1))
 
 
-def features(keypoints: Keypoints, view: KeypointView = KeypointView()) -> tuple[np.ndarray, np.ndarray]:
+DEFAULT = KeypointView()
+
+
+def features(keypoints: Keypoints, view: KeypointView = DEFAULT) -> tuple[np.ndarray, np.ndarray]:
     return keypoint_features(keypoints, view, np.arange(len(keypoints)))
 
 
@@ -143,7 +146,10 @@ def test_randomness_is_a_function_of_seed_epoch_sample_and_view() -> None:
         return float(rng(View(*view), item).random())
 
     assert draw(1, 2, 3) == draw(1, 2, 3)
-    assert len({draw(1, 2, 3), draw(0, 2, 3), draw(1, 0, 3), draw(1, 2, 0), draw(1, 2, 3, item="b")}) == 5
+    assert (
+        len({draw(1, 2, 3), draw(0, 2, 3), draw(1, 0, 3), draw(1, 2, 0), draw(1, 2, 3, item="b")})
+        == 5
+    )
 
 
 @pytest.mark.parametrize("lags", [(0.0,), (-0.1, 0.2), (0.3, 0.3)])

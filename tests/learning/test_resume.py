@@ -54,7 +54,8 @@ def same(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kills", [pytest.param(FEW, id="six"), pytest.param(TWENTY, id="twenty", marks=pytest.mark.slow)]
+    "kills",
+    [pytest.param(FEW, id="six"), pytest.param(TWENTY, id="twenty", marks=pytest.mark.slow)],
 )
 def test_kills_change_neither_the_final_nor_the_selected_weights(
     kills: list[str], uninterrupted: Path, tmp_path: Path

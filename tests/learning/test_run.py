@@ -13,7 +13,6 @@ from emoframe.core.errors import RunError
 from emoframe.learning.run import load_run
 
 
-
 def test_a_run_of_another_config_is_refused_and_says_what_differs(
     finished: Path, tiny: list[str]
 ) -> None:

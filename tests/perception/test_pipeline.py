@@ -190,7 +190,7 @@ def test_a_failing_video_is_a_row_with_its_reason_and_the_rest_goes_on(
     assert "truncated or damaged after" in rows[2].reason
     assert (rows[2].frames, rows[2].valid) == (0, {})
     key = stage_keys(WHOLE, BRIGHT, CropSettings()).pose
-    with pytest.raises(DataError, match="has no bright features:.*truncated"):
+    with pytest.raises(DataError, match=r"has no bright features:.*truncated"):
         read_keypoints(tmp_path / "store", broken, "bright", key)
 
 
@@ -243,15 +243,13 @@ def test_what_failed_only_because_the_stage_before_it_did_follows_when_that_succ
                 raise mood
             return super().detect(frames)
 
-    class Interrupted(Bright):
-        def estimate(self, chunks: Iterable[Frames], track: Track) -> Iterator[Keypoints]:
-            raise KeyboardInterrupt
+    def stop(row: Row) -> None:
+        raise KeyboardInterrupt
 
     path, store, moody = make_video(), tmp_path / "store", replace(WHOLE, part=Moody())
     assert [row.status for row in run([path], store, detector=moody)] == ["failed"]
-    stuck = replace(BRIGHT, part=Interrupted())
-    with pytest.raises(KeyboardInterrupt):
-        run([path], store, detector=moody, pose_estimator=stuck, retry_failed=True)
+    with pytest.raises(KeyboardInterrupt):  # between the two stages
+        run([path], store, detector=moody, retry_failed=True, on_row=stop)
     assert [row.status for row in run([path], store, detector=moody)] == ["cached", "ok"]
 
 

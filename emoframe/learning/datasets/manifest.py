@@ -1,12 +1,13 @@
 """Videos listed in a table: the door for a data set of one's own.
 
-CSV or JSONL with `video` (relative to the file), `label`, `split` and, if known, `subject` and `id`.
-The keypoints are extracted into the store; the table brings none along.
+CSV or JSONL with `video` (relative to the file), `label`, `split` and, if known, `subject` and
+`id`. The keypoints are extracted into the store; the table brings none along.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Manifest:
     Args:
         path: The table.
         classes: Names of the classes in the order of their index; null sorts the labels of train.
-        protocol: Name of the evaluation protocol that the split follows; null takes the file's name.
+        protocol: Name of the evaluation protocol of the split; null takes the file's name.
     """
 
     synthetic = False
@@ -38,22 +39,21 @@ class Manifest:
         self._given_classes = classes
 
     @functools.cached_property
-    def _rows(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, str | None]]:
         rows = _read(self.path)
-        lacking = [key for key in ("video", "label", "split") if key not in rows]
-        if lacking or rows.empty:
+        lacking = [key for key in ("video", "label", "split") if rows and key not in rows[0]]
+        if lacking or not rows:
             raise DataError(
-                f"{self.path}: needs rows with video, label and split; lacks {lacking or 'rows'}"
+                f"{self.path}: needs rows with video, label and split; lacks "
+                f"{', '.join(lacking) or 'rows'}"
             )
-        wrong = rows[~rows["split"].isin(["train", "test"])]
-        if len(wrong):
-            line, split = wrong.index[0] + 1, wrong["split"].iloc[0]
-            raise DataError(
-                f"{self.path}, row {line}: split {split!r} is neither 'train' nor 'test'"
-            )
-        if "id" not in rows:
-            rows["id"] = rows["video"]
-        absent = [video for video in rows["video"] if not (self.path.parent / video).is_file()]
+        for number, row in enumerate(rows, 1):
+            if row["split"] not in ("train", "test"):
+                raise DataError(
+                    f"{self.path}, row {number}: split {row['split']!r} is neither 'train' "
+                    "nor 'test'"
+                )
+        absent = [row["video"] for row in rows if not self._video(row).is_file()]
         if absent:
             raise DataError(
                 f"{self.path}: {absent[0]} is not beside it ({len(absent)} videos are missing)"
@@ -63,10 +63,10 @@ class Manifest:
     @functools.cached_property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes."""
-        rows = self._rows
-        labels = rows["label"][rows["split"] == "train"].dropna()
-        classes = tuple(self._given_classes or sorted(set(labels)))
-        strange = sorted(set(rows["label"].dropna()) - set(classes))
+        told = {row["label"]: row["split"] for row in self._rows if row["label"] is not None}
+        learnt = {row["label"] for row in self._rows if row["split"] == "train"} - {None}
+        classes = tuple(self._given_classes or sorted(map(str, learnt)))
+        strange = sorted(set(told) - set(classes))
         if strange:
             raise DataError(
                 f"{self.path}: label {strange[0]!r} is not among the classes {list(classes)}"
@@ -75,40 +75,52 @@ class Manifest:
 
     def samples(self, split: Split) -> list[SampleRef]:
         """Return the items of a split; those of `test` without labels."""
-        rows = self._rows[self._rows["split"] == split].to_dict("records")
         return [
             SampleRef(
-                row["id"],
-                None
-                if split == "test" or pd.isna(row["label"])
-                else self.classes.index(row["label"]),
-                None if pd.isna(row.get("subject")) else row["subject"],
-                self.path.parent / row["video"],
+                _id(row),
+                None if split == "test" else self._label(row),
+                row.get("subject"),
+                self._video(row),
             )
-            for row in rows
+            for row in self._rows
+            if row["split"] == split
         ]
 
     def test_labels(self) -> Mapping[str, int]:
         """Return the sealed labels; a test item without a label is not judged."""
-        rows = self._rows[self._rows["split"] == "test"].dropna(subset=["label"])
-        return {
-            id_: self.classes.index(label)
-            for id_, label in zip(rows["id"], rows["label"], strict=True)
-        }
+        test = [row for row in self._rows if row["split"] == "test"]
+        labels = {_id(row): self._label(row) for row in test}
+        return {item: label for item, label in labels.items() if label is not None}
 
     def load(self, ref: SampleRef) -> Mapping[str, Keypoints]:
         """Return nothing: everything is extracted from the video."""
         return {}
 
+    def _label(self, row: Mapping[str, str | None]) -> int | None:
+        return None if row["label"] is None else self.classes.index(row["label"])
 
-def _read(path: Path) -> pd.DataFrame:
+    def _video(self, row: Mapping[str, str | None]) -> Path:
+        return self.path.parent / str(row["video"])
+
+
+def _id(row: Mapping[str, str | None]) -> str:
+    return str(row.get("id") or row["video"])
+
+
+def _read(path: Path) -> list[dict[str, str | None]]:
+    """Read a table as text, None where a cell is empty."""
     if not path.is_file():
         raise DataError(f"{path}: there is no such manifest")
     try:
         if path.suffix == ".jsonl":
-            return pd.read_json(path, lines=True, dtype=False).map(
-                lambda value: value if pd.isna(value) else str(value)
-            )
-        return pd.read_csv(path, dtype=str)
-    except ValueError as error:  # pandas' parse errors are ValueErrors
+            rows = [
+                json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line
+            ]
+        else:
+            rows = pd.read_csv(path, dtype=str).to_dict("records")
+    except ValueError as error:  # both parsers' errors are ValueErrors
         raise DataError(f"{path}: cannot be read as a table: {error}") from error
+    return [
+        {str(key): None if pd.isna(value) else str(value) for key, value in row.items()}
+        for row in rows
+    ]

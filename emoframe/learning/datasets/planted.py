@@ -1,4 +1,4 @@
-"""Generated 137-point videos with a planted, known truth, so that claims can be tested without data.
+"""Generated 137-point videos with a planted, known truth, to test claims without any data.
 
 Somebody sits at a table, sways, talks, and loses a hand now and then. Short events (brows and hands
 twitch together, shorter than half a second) happen at a rate that depends on the class; nothing

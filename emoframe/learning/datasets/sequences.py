@@ -147,7 +147,7 @@ class Sequences:
             )
         dims = 2 if axes == "xyc" else width
         xy = x[..., :dims].astype(np.float32)
-        valid = np.isfinite(xy).all(-1)
+        valid = np.all(np.isfinite(xy), -1)
         confidence = np.where(valid, 1, 0).astype(np.float32)
         if axes == "xyc":
             confidence = np.nan_to_num(x[..., 2]).astype(np.float32)
@@ -190,7 +190,9 @@ def _npz_table(path: Path) -> _Table:
                 f"{path}: label {outside[0]} is outside the classes 0 to {len(classes) - 1}"
             )
         labels = [classes[int(y)] for y in data["y"]]
-    subjects = [str(s) for s in data["subject"]] if "subject" in data else [None] * len(labels)
+    subjects: list[str | None] = [None] * len(labels)
+    if "subject" in data:
+        subjects = [str(s) for s in data["subject"]]
     layout = _layout(
         path.stem,
         data["x"].shape[2],
@@ -215,7 +217,9 @@ def _folder_table(path: Path) -> _Table:
     absent = [id_ for id_ in ids if not (path / id_).is_file()]
     if absent:
         raise DataError(f"{index}: {absent[0]} is not there ({len(absent)} files are missing)")
-    subjects = rows["subject"].tolist() if "subject" in rows else [None] * len(ids)
+    subjects: list[str | None] = [None] * len(ids)
+    if "subject" in rows:
+        subjects = [None if pd.isna(s) else str(s) for s in rows["subject"]]
     written = path / "layout.json"
     spec = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else {}
     joints = np.load(path / ids[0], allow_pickle=False, mmap_mode="r").shape[1]
