@@ -32,12 +32,12 @@ def as_json(value: Any) -> None:
     say(json.dumps(value, indent=2, default=str))
 
 
-def rows(items: Sequence[Mapping[str, Any]], *, title: str = "") -> None:
+def rows(items: Sequence[Mapping[str, Any]]) -> None:
     """Print rows as a table; columns are the keys of the first."""
     from rich.console import Console  # 50 ms that `--help` does not need
     from rich.table import Table
 
-    table = Table(title=title or None, box=None, pad_edge=False, title_justify="left")
+    table = Table(box=None, pad_edge=False)
     for key in items[0] if items else ():
         table.add_column(key, overflow="fold")
     for item in items:

@@ -29,7 +29,8 @@ def command(
     say(f"{kind} {name}: {found['summary']}\n")
     if found["parameters"]:
         rows(found["parameters"])
-    for key in ("doc", "call", "source", "provider", "needs", "paper", "license", "weights"):
+    say(f"\nsource: {found['source']}:{found['line']}")
+    for key in ("doc", "call", "provider", "needs", "paper", "license", "weights"):
         if found[key]:
             say(f"\n{key}: {found[key]}")
     say(f"\nexample:\n{found['example']}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emoframe.cli.output import Json, as_json, rows
+from emoframe.cli.output import Json, as_json, note, rows
 
 
 def command(
@@ -20,4 +20,5 @@ def command(
 
     table = api.summary([api.load_run(run) for run in runs], "test", reason)
     found = table.to_dict("records")
-    as_json(found) if json else rows(found, title=table.attrs["caption"])
+    as_json(found) if json else rows(found)
+    note(table.attrs["caption"])

@@ -42,5 +42,5 @@ def command(
             )
     table = api.summary(runs, "test" if test else "val", test)
     found = table.to_dict("records")
-    as_json(found) if json else rows(found, title=table.attrs["caption"])
-    note(f"runs are in {folder}")
+    as_json(found) if json else rows(found)
+    note(f"{table.attrs['caption']}\nruns are in {folder}")

@@ -114,6 +114,7 @@ def _curves(history: Sequence[dict[str, float]]) -> Figure:
         best = min(history, key=lambda row: row["val_loss"])
         axes.axvline(best["epoch"], color="0.6", linestyle=":", label="selected")
     axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("loss")
     axes.legend(frameon=False)
     return figure

@@ -35,12 +35,8 @@ class Interval:
     method: str
 
     def __str__(self) -> str:
-        """As in `.872 [.811, .933]`."""
-        return f"{_short(self.value)} [{_short(self.low)}, {_short(self.high)}]"
-
-
-def _short(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0") if 0 <= value < 1 else f"{value:.2f}"
+        """As in `0.872 [0.811, 0.933]`."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def wilson(hits: float, count: float) -> tuple[float, float]:

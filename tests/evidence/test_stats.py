@@ -47,4 +47,4 @@ def test_some_unknown_subjects_make_all_unknown() -> None:
 
 
 def test_an_interval_reads_as_papers_print_it() -> None:
-    assert str(accuracy_interval(np.array([1.0] * 72 + [0.0] * 32))) == ".692 [.598, .773]"
+    assert str(accuracy_interval(np.array([1.0] * 72 + [0.0] * 32))) == "0.692 [0.598, 0.773]"
