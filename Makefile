@@ -10,7 +10,7 @@ setup: .venv/ready
 .venv/ready: requirements.lock pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --compile-bytecode -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(EDITABLE)
 	touch $@
 
@@ -38,5 +38,4 @@ wheels: setup
 # overrides.txt lets mediapipe 0.10.21 in; the result names no registry
 lock: setup
 	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --override overrides.txt \
-		--group dev --extra pose-format pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS)) \
-		requirements.in -o requirements.lock
+		--extra pose-format --group dev pyproject.toml requirements.in -o requirements.lock

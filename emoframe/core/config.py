@@ -16,9 +16,10 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from emoframe.core.checker import Checker
 from emoframe.core.errors import ConfigError, EmoframeError, Problem, suggest
 from emoframe.core.plugins import loaded
-from emoframe.core.schema import Checker, is_mapping, plain
+from emoframe.core.schema import is_mapping, plain
 
 COMMAND_LINE = "command line"
 T = TypeVar("T")

@@ -14,6 +14,7 @@ from typing import Any
 from mmengine.registry import Registry  # pyright: ignore[reportMissingTypeStubs]
 
 from emoframe.core import schema
+from emoframe.core.checker import Checker
 from emoframe.core.component import KINDS, Kind
 from emoframe.core.errors import ComponentError, ConfigError, suggest
 from emoframe.core.plugins import Offer, loaded
@@ -115,7 +116,7 @@ def _build(cfg: dict[str, Any], *, wiring: dict[str, Any], registry: ComponentRe
     name = cfg.pop("type")
     cls = registry.get(name)
     params = schema.parameters(cls, registry.kind)
-    checker = schema.Checker()
+    checker = Checker()
     filled = checker.arguments(params, cfg, f"{registry.kind.name} {name}")
     wanted = [parameter.name for parameter in params.values() if parameter.wiring]
     lacking = [p for p in wanted if p not in wiring and params[p].required]

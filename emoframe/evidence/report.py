@@ -106,6 +106,8 @@ def _confusion(scores: Scores, classes: Sequence[str]) -> Figure:
 
 
 def _curves(history: Sequence[dict[str, float]]) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _figure(5.0, 3.0)
     epochs = [row["epoch"] for row in history]
     axes.plot(epochs, [row["train_loss"] for row in history], label="training")
@@ -114,7 +116,7 @@ def _curves(history: Sequence[dict[str, float]]) -> Figure:
         best = min(history, key=lambda row: row["val_loss"])
         axes.axvline(best["epoch"], color="0.6", linestyle=":", label="selected")
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("loss")
     axes.legend(frameon=False)
     return figure

@@ -16,10 +16,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from emoframe.core.checker import Checker
 from emoframe.core.errors import ConfigError, DataError
 from emoframe.core.plugins import Offer
 from emoframe.core.registry import create, registry
-from emoframe.core.schema import Checker
 from emoframe.perception.crop import CropSettings
 from emoframe.perception.store import Stage, Store
 from emoframe.perception.video import video_hash

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 import pytest
 from annotated_types import Gt
 
+from emoframe.core.checker import Checker
 from emoframe.core.component import KINDS
 from emoframe.core.errors import ComponentError
-from emoframe.core.schema import Checker, Part, describe, parameters, plain
+from emoframe.core.schema import Part, describe, parameters, plain
 
 POOLING = KINDS["pooling"]
 

@@ -1,0 +1,102 @@
+"""The Recognizer wires whatever parts it is given, and what is masked changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from emoframe import api
+from emoframe.core.errors import ConfigError
+from emoframe.learning.clips import collate
+from emoframe.learning.data import Data, prepare
+from emoframe.learning.model import KeypointNorm, Recognizer, Wiring
+from emoframe.learning.temporal_encoders.transformer import time_code
+from emoframe.skeleton import SkeletonLayout
+
+
+def build(tiny: list[str], *more: str) -> tuple[Recognizer, dict[str, Any], Data]:
+    experiment = api.load("quickstart", [*tiny, *more])
+    data = prepare(experiment)
+    torch.manual_seed(0)
+    model = Recognizer(experiment.model, data.wiring).eval()
+    return model, collate([data.train[n] for n in range(3)]), data
+
+
+def test_each_layout_group_has_parts_of_its_own(tiny: list[str]) -> None:
+    face = "model.branches.keypoints.per_group.face.keypoint_backbone"
+    model, batch, _ = build(tiny, f"{face}={{type: deep_sets, hidden: 5}}")
+    groups: Any = model.branches["keypoints"].groups
+    assert list(groups) == ["body", "face", "hands"]
+    assert type(groups["face"].backbone).__name__ == "DeepSets"
+    assert groups["face"].backbone.out_dim == 5
+    assert groups["hands"].backbone.missing_VC.shape == (42, 11)
+    output = model(**batch)
+    assert output.logits_NK.shape == (3, 2)
+    assert set(output.relevance) == {"keypoints.body", "keypoints.face", "keypoints.hands"}
+
+
+def test_groups_can_be_chosen_and_unknown_ones_are_refused(tiny: list[str]) -> None:
+    model, _, _ = build(tiny, "model.branches.keypoints.groups=[hands]")
+    assert list(model.branches["keypoints"].groups) == ["hands"]  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match="there is no group 'hand'; did you mean 'hands'"):
+        build(tiny, "model.branches.keypoints.groups=[hand]")
+
+
+def test_masked_joints_and_padded_frames_change_no_prediction(tiny: list[str]) -> None:
+    model, batch, _ = build(tiny)
+    before = model(**batch).logits_NK
+    x, mask = batch["inputs"]["keypoints"], batch["masks"]["keypoints"]
+    x[..., :2] = torch.where(mask[..., None], x[..., :2], torch.randn_like(x[..., :2]) * 100)
+    torch.testing.assert_close(model(**batch).logits_NK, before)
+    for name in ("inputs", "masks", "times"):
+        value = batch[name]["keypoints"]
+        batch[name]["keypoints"] = torch.cat([value, torch.zeros_like(value[:, :5])], 1)
+    torch.testing.assert_close(model(**batch).logits_NK, before, atol=1e-5, rtol=1e-5)
+
+
+def test_a_clip_in_which_nothing_was_measured_gives_a_number(tiny: list[str]) -> None:
+    model, batch, _ = build(tiny)
+    batch["masks"]["keypoints"][0] = False
+    batch["inputs"]["keypoints"][0] = 0
+    batch["present"]["keypoints"][0] = False
+    assert torch.isfinite(model(**batch).logits_NK).all()
+    assert torch.isfinite(model.train()(**batch, mode="loss")["loss"])
+
+
+def test_normalisation_sees_measured_values_only() -> None:
+    wiring = Wiring(SkeletonLayout(name="one", joints=("a", "b")), 2, 1, (1, 1))
+    norm = KeypointNorm(wiring, 2, momentum=1.0).train()
+    x = torch.randn(4, 50, 2, 5) * 3 + 7
+    mask = torch.rand(4, 50, 2) > 0.4
+    x[..., 4] = (torch.rand(4, 50, 2) > 0.5).float() * mask
+    norm(x, mask)
+    measured = x[..., :2][mask[:, :, 0]][:, 0, :]
+    np.testing.assert_allclose(norm.mean_VC[0, :2], measured.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(norm.var_VC[0, :2], measured.var(0, unbiased=False), rtol=1e-4)
+    offsets = x[:, :, 1, 2:4][x[:, :, 1, 4] == 1]
+    np.testing.assert_allclose(norm.mean_VC[1, 2:], offsets.mean(0), rtol=1e-4)
+    out = norm.eval()(x, mask)
+    assert not out[..., :2][~mask].any()
+    assert torch.equal(out[..., 4], x[..., 4])
+
+
+def test_evaluation_and_training_without_dropout_agree(tiny: list[str]) -> None:
+    off = [
+        "model.branches.keypoints.keypoint_backbone.dropout=0.0",
+        "model.branches.keypoints.temporal_encoder.dropout=0.0",
+        "model.fusion_head.dropout=0.0",
+    ]
+    model, batch, _ = build(tiny, *off)
+    with torch.inference_mode():
+        fast = model(**batch).logits_NK
+    slow = model(**batch).logits_NK
+    torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-5)
+
+
+def test_positions_follow_time_and_not_the_frame_number() -> None:
+    slow, fast = torch.arange(10)[None] / 10.0, torch.arange(20)[None] / 20.0
+    torch.testing.assert_close(time_code(slow, 8), time_code(fast, 8)[:, ::2])
+    assert time_code(slow, 7).shape == (1, 10, 7)
