@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import emoframe
-from emoframe import api
+from emoframe import Component, api
 from emoframe.core.errors import DataError
+from emoframe.core.plugins import Offer, loaded
 from emoframe.evidence.metrics import score
 from emoframe.evidence.predict import part_rows
 from emoframe.evidence.report import VideoPanel, write_report
@@ -19,7 +19,6 @@ from emoframe.records import Frames, Keypoints, Prediction, Track
 from emoframe.skeleton import SkeletonLayout
 
 
-@emoframe.component("pose_estimator", "swinging")
 class Swinging:
     """Measures a body that moves one box width a second to the right."""
 
@@ -33,6 +32,15 @@ class Swinging:
             valid = np.zeros(size, bool)
             valid[:, :25] = True
             yield Keypoints(xy, valid * 1.0, valid, frames.time_s, self.layout)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def swinging() -> Iterator[None]:
+    """Register the estimator for these tests alone."""
+    part = Component(kind="pose_estimator", name="swinging", target=f"{__name__}:Swinging")
+    loaded().add(Offer(part, "tests", Swinging))
+    yield
+    loaded().offers.pop(("pose_estimator", "swinging"))
 
 
 @pytest.fixture(scope="module")
