@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(sort $(wildcard plugins/*))
 EDITABLE := -e . $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test test-all lint docs lock setup wheels
+.PHONY: demo test test-all test-onedl lint docs lock setup wheels
 setup: .venv/ready
 
 .venv/ready: requirements.lock pyproject.toml $(wildcard plugins/*/pyproject.toml)
@@ -22,6 +22,14 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest
+
+# the same tests of training with onedl-mmengine, the maintained fork under the same import name
+test-onedl: setup
+	$(PYTHON) -m venv .venv/onedl
+	grep -v '^mmengine==' requirements.lock > .venv/onedl/requirements.txt
+	$(BIN)/uv pip install --quiet --python .venv/onedl/bin/python --no-deps -r .venv/onedl/requirements.txt onedl-mmengine==0.10.12
+	$(BIN)/uv pip install --quiet --python .venv/onedl/bin/python --no-deps --no-build-isolation $(EDITABLE)
+	.venv/onedl/bin/python -m pytest -m "not slow" tests/core tests/contract tests/learning
 
 lint: setup
 	$(BIN)/ruff check .

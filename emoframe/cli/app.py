@@ -36,8 +36,8 @@ def build_app() -> typer.Typer:
     for name in COMMANDS:
         module = importlib.import_module(f"emoframe.cli.{name}")
         app.command(name)(module.command)
-    for implementation in loaded().manager.hook.emoframe_commands.get_hookimpls():
-        implementation.function(app)
+    for _ in loaded().results("emoframe_commands", app):
+        pass  # called one by one; a plugin that fails is noted
     return app
 
 

@@ -17,6 +17,6 @@ def command(
     """Extract a real video, train on planted data, and write one report."""
     from emoframe.demo import STEPS, run
 
-    with progress("demo", len(STEPS)) as step:
-        report = run(folder, video, step, note)
+    with progress("demo", len(STEPS)) as bar:
+        report = run(folder, video, bar.step, note)
     say(f"report: {report.resolve()}")

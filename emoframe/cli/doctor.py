@@ -72,12 +72,12 @@ def _devices() -> dict[str, Any]:
 
 
 def _weights() -> dict[str, Any]:
-    """Weights that detectors find without a download."""
-    from pathlib import Path
+    """Weights that parts find without a download."""
+    from emoframe.perception.weights import local_weights
 
-    found = sorted({path.name for path in Path().glob("yolo*") if path.suffix in (".pt", ".onnx")})
     inside = ["mediapipe holistic (in its wheel)"] if _version("mediapipe") else []
-    return _row("weights", ", ".join([*found, *inside]) or "none here")
+    names = [path.name for path in local_weights()]
+    return _row("weights", ", ".join([*names, *inside]) or "none here")
 
 
 def command(json: Json = False) -> None:

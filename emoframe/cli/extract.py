@@ -25,12 +25,13 @@ def command(
 
     experiment = api.load(file, overrides or [])
     videos = video or api.videos(experiment)
-    with progress("stage", 2 * len(videos)) as step:
+    with progress("stage", 2 * len(videos)) as bar:
         table = api.extract(
             experiment,
             videos,
             retry_failed=retry_failed,
-            on_row=lambda row: step(f"{row.video.name} {row.stage}: {row.status} {row.reason}"),
+            on_row=lambda row: bar.step(f"{row.video.name} {row.stage}: {row.status} {row.reason}"),
+            on_progress=lambda p: bar.tell(f"{p.video.name} {p.stage}: frame {p.done}/{p.total}"),
         )
     found = table.to_dict("records")
     as_json(found) if json else rows(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,21 +52,44 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+class Steps:
+    """Progress that nobody watches: one plain line on stderr per finished step."""
+
+    def __init__(self, what: str, total: int) -> None:
+        """Start at nothing done."""
+        self.what, self.total, self.done = what, total, 0
+
+    def step(self, text: str) -> None:
+        """Count one finished step and say what it was."""
+        self.done += 1
+        note(f"{self.what} {self.done}/{self.total} {text}")
+
+    def tell(self, text: str) -> None:
+        """Say where the step in flight is; lines that nobody watches are left out."""
+
+
+class Bar(Steps):
+    """Progress on a terminal: one bar, with what is in flight beside it."""
+
+    def __init__(self, what: str, total: int, bar: Any) -> None:
+        """Draw the bar."""
+        super().__init__(what, total)
+        self.bar, self.task = bar, bar.add_task(what, total=total, text="")
+
+    def step(self, text: str) -> None:
+        """Move the bar on."""
+        self.bar.update(self.task, advance=1, text=text)
+
+    def tell(self, text: str) -> None:
+        """Change the text beside the bar."""
+        self.bar.update(self.task, text=text)
+
+
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Show progress while the block runs; call what it yields once per finished step.
-
-    A bar on a terminal, else one plain line per step on stderr.
-    """
+def progress(what: str, total: int) -> Iterator[Steps]:
+    """Show progress while the block runs: a bar on a terminal, else plain lines."""
     if not sys.stderr.isatty():
-        done = 0
-
-        def line(text: str) -> None:
-            nonlocal done
-            done += 1
-            note(f"{what} {done}/{total} {text}")
-
-        yield line
+        yield Steps(what, total)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -79,5 +102,4 @@ def progress(what: str, total: int) -> Iterator[Callable[[str], None]]:
         TextColumn("{task.fields[text]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total, text="")
-        yield lambda text: bar.update(task, advance=1, text=text)
+        yield Bar(what, total, bar)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emoframe.cli.output import Json, as_json, rows, say
+from emoframe.cli.output import Json, as_json, progress, rows, say
 
 
 def command(
@@ -21,7 +21,13 @@ def command(
     """Show keypoint quality and motion of a video, and classes where they mean something."""
     from emoframe import api
 
-    found = api.predict(video, run, force=force)
+    with progress(video.name, 1) as bar:
+        found = api.predict(
+            video,
+            run,
+            force=force,
+            on_progress=lambda p: bar.tell(f"{p.stage}: frame {p.done}/{p.total}"),
+        )
     if json:
         as_json(found)
         return

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emoframe.cli.output import Json, as_json, note, rows
+from emoframe.cli.output import Json, as_json, note, progress, rows
 
 
 def command(
@@ -18,7 +18,9 @@ def command(
     """Score runs on test; each opening is recorded in the run."""
     from emoframe import api
 
-    table = api.summary([api.load_run(run) for run in runs], "test", reason)
+    opened = [api.load_run(run) for run in runs]
+    with progress("run", len(opened)) as bar:
+        table = api.summary(opened, "test", reason, on_run=lambda run: bar.step(str(run.folder)))
     found = table.to_dict("records")
     as_json(found) if json else rows(found)
     note(table.attrs["caption"])

@@ -29,12 +29,12 @@ def command(
     folder = run or Path("runs") / file.stem
     runs: list[api.Run] = []
     for one in api.seeds_of(experiment, seeds):
-        with progress(f"seed {one.seed}: epoch", one.train.epochs) as step:
+        with progress(f"seed {one.seed}: epoch", one.train.epochs) as bar:
             runs.append(
                 api.train(
                     one,
                     folder / f"seed-{one.seed}",
-                    on_epoch=lambda row: step(
+                    on_epoch=lambda row: bar.step(
                         f"train loss {row['train_loss']:.3f}, validation loss "
                         f"{row['val_loss']:.3f}, accuracy {row['val_accuracy']:.3f}"
                     ),

@@ -161,12 +161,12 @@ class Plugins:
             raise ComponentError(self._unknown(kind, name))
         return offers[0]
 
-    def results(self, hook: str) -> Iterator[tuple[Plugin, Any]]:
+    def results(self, hook: str, *args: Any) -> Iterator[tuple[Plugin, Any]]:
         """Call a hook of every plugin, one by one; a plugin that fails is noted and passed over."""
         for impl in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
             plugin = next(p for p in self.plugins if p.name == impl.plugin_name)
             try:
-                result = impl.function()
+                result = impl.function(*args)
             except Exception as error:
                 plugin.error = f"{hook} failed: {type(error).__name__}: {error}"
                 continue

@@ -7,7 +7,7 @@ test labels must not be within reach of a training process.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,19 +51,28 @@ def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Sco
     return scores
 
 
-def summary(runs: Sequence[Run], split: str, reason: str = "") -> pd.DataFrame:
+def summary(
+    runs: Sequence[Run],
+    split: str,
+    reason: str = "",
+    on_run: Callable[[Run], None] = lambda run: None,
+) -> pd.DataFrame:
     """Score runs of one experiment and put them in one table, the pooled result last.
 
     Args:
         runs: Runs that differ in their seed.
         split: `val` or `test`.
         reason: Why test is opened.
+        on_run: Called for each run that is scored.
 
     Returns:
         One row per seed and, for test, one over all seeds: averaged per item, then over items.
         `attrs["caption"]` says how intervals were computed and how often test was opened.
     """
-    scores = [evaluate(run, split, reason) for run in runs]
+    scores: list[Scores] = []
+    for run in runs:
+        scores.append(evaluate(run, split, reason))
+        on_run(run)
     rows = [
         {"seed": str(run.experiment.seed), **one.table().drop(columns="interval").iloc[0].to_dict()}
         for run, one in zip(runs, scores, strict=True)

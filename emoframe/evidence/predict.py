@@ -13,19 +13,26 @@ from emoframe.learning.clips import Clips
 from emoframe.learning.experiment import Perception
 from emoframe.learning.run import Run, load_run
 from emoframe.learning.sources import from_store, stage_parts
-from emoframe.perception.pipeline import Row
+from emoframe.perception.pipeline import OnProgress, Row
 from emoframe.perception.pipeline import extract as extract_videos
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import SkeletonLayout, layout
 
 
-def predict(video: str | Path, run: Run | str | Path, *, force: bool = False) -> dict[str, Any]:
+def predict(
+    video: str | Path,
+    run: Run | str | Path,
+    *,
+    force: bool = False,
+    on_progress: OnProgress = lambda progress: None,
+) -> dict[str, Any]:
     """Say what a run makes of a video: quality and motion of its keypoints, and the classes.
 
     Args:
         video: The file.
         run: The run or its folder.
         force: Give class probabilities of a run that was trained on synthetic data.
+        on_progress: Called after each chunk of frames that is extracted.
 
     Returns:
         `frames`, `seconds`, `parts` (one row per layout group), `verdict` in words, and `classes`,
@@ -37,7 +44,8 @@ def predict(video: str | Path, run: Run | str | Path, *, force: bool = False) ->
     run = run if isinstance(run, Run) else load_run(run)
     perception = run.experiment.perception or Perception()
     ref = SampleRef(Path(video).name, video=Path(video))
-    failed = [row for row in _extracted(run, perception, Path(video)) if row.status == "failed"]
+    rows = _extracted(run, perception, Path(video), on_progress)
+    failed = [row for row in rows if row.status == "failed"]
     if failed:
         raise DataError(f"{video}: {failed[0].reason}")
     keypoints = from_store(perception)(ref)
@@ -63,7 +71,7 @@ def predict(video: str | Path, run: Run | str | Path, *, force: bool = False) ->
     return told | {"verdict": verdict, "classes": classes}
 
 
-def _extracted(run: Run, perception: Perception, video: Path) -> list[Row]:
+def _extracted(run: Run, perception: Perception, video: Path, on_progress: OnProgress) -> list[Row]:
     detector, pose_estimator = stage_parts(perception)
     layout_name = pose_estimator.part.layout
     if layout_name != run.wiring.layout.name:
@@ -77,6 +85,7 @@ def _extracted(run: Run, perception: Perception, video: Path) -> list[Row]:
         pose_estimator=pose_estimator,
         crop=perception.crop,
         store=perception.store,
+        on_progress=on_progress,
     )
 
 
