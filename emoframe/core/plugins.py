@@ -190,11 +190,15 @@ class Plugins:
         if "emoframe_components" not in plugin.hooks or declare is None:
             return
         try:
-            plugin.components = tuple(declare())
+            components = tuple(declare())
+            wrong = [part for part in components if not isinstance(part, Component)]
+            if wrong:
+                raise TypeError(f"returned {wrong[0]!r}, which is no Component")
         except Exception as error:
             plugin.error = f"emoframe_components failed: {type(error).__name__}: {error}"
             return
-        for component in plugin.components:
+        plugin.components = components
+        for component in components:
             taken = self.offers.get((component.kind, component.name), [])
             self.add(Offer(component, plugin.distribution))
             if taken:
@@ -208,9 +212,9 @@ class Plugins:
 def loaded() -> Plugins:
     """Return the plugins of this process, discovered on the first call."""
     plugins = Plugins()
-    for offer in _DECORATED:
-        plugins.add(offer)
     plugins.discover()
+    for offer in _DECORATED:  # before discovery, or by a plugin's own module during it
+        plugins.add(offer)
     return plugins
 
 

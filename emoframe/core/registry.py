@@ -56,10 +56,10 @@ class ComponentRegistry(Registry):
             return getattr(importlib.import_module(module), attribute)
         except ImportError as error:
             raise ComponentError(self._missing(offer, error)) from error
-        except AttributeError as error:
+        except Exception as error:  # whatever a module does while it is imported
             raise ComponentError(
-                f"{self.kind.name} {key!r} of {offer.distribution}: there is no {attribute!r} "
-                f"in {module}; its declaration is wrong"
+                f"{self.kind.name} {key!r} of {offer.distribution} cannot be imported from "
+                f"{offer.component.target}: {type(error).__name__}: {error}"
             ) from error
 
     def _missing(self, offer: Offer, error: ImportError) -> str:
@@ -124,4 +124,10 @@ def _build(cfg: dict[str, Any], *, wiring: dict[str, Any], registry: ComponentRe
         checker.note(f"{registry.kind.name} {name}", f"needs {', '.join(lacking)} from the model")
     if checker.problems:
         raise ConfigError(checker.problems)
-    return cls(**filled, **{key: wiring[key] for key in wanted if key in wiring})
+    try:
+        return cls(**filled, **{key: wiring[key] for key in wanted if key in wiring})
+    except (ValueError, TypeError, AssertionError) as error:
+        raise ComponentError(
+            f"{registry.kind.name} {name!r} cannot be built with {filled}: "
+            f"{type(error).__name__}: {error}"
+        ) from error

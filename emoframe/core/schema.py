@@ -60,8 +60,8 @@ def parameters(cls: type[Any], kind: Kind) -> dict[str, Parameter]:
         ComponentError: The constructor takes positional or `**` parameters, or lacks annotations.
     """
     init = cls.__init__
-    if init is object.__init__:
-        return {}
+    if init is object.__init__ or init.__module__.startswith("torch."):
+        return {}  # an inherited constructor without parameters of its own
     where = f"{kind.name} {cls.__name__}"
     try:
         hints = typing.get_type_hints(init, include_extras=True)
@@ -145,7 +145,7 @@ def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
 
 
 def part_of(annotation: Any) -> Part | None:
-    """Return the `Part` mark of an annotation, if it has one."""
+    """Return the `Part` mark of an annotation, if it has one itself."""
     if get_origin(annotation) is Annotated:
         return next((mark for mark in get_args(annotation)[1:] if isinstance(mark, Part)), None)
     return None

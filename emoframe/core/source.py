@@ -40,20 +40,34 @@ def locate(offer: Offer) -> Source:
     if offer.cls is not None:
         return _inspected(offer.cls)
     module, _, name = offer.component.target.partition(":")
-    try:
-        spec = importlib.util.find_spec(module)
-    except ImportError:  # a parent package that is absent or broken
-        spec = None
-    if spec is None or spec.origin is None:
+    file = _file(module)
+    if file is None:
         return Source("", 0, "")
-    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+    except (SyntaxError, ValueError):  # using the part says what is wrong with it
+        body = []
+    for node in body:
         if isinstance(node, ast.ClassDef) and node.name == name:
-            return Source(spec.origin, node.lineno, ast.get_docstring(node) or "")
-    return Source(spec.origin, 0, "")
+            return Source(str(file), node.lineno, ast.get_docstring(node) or "")
+    return Source(str(file), 0, "")
+
+
+def _file(module: str) -> Path | None:
+    """Find the file of a module; only its top package is looked up, so that nothing is imported."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None:
+        return None
+    if not rest:
+        return Path(spec.origin)
+    path = Path(spec.origin).parent.joinpath(*rest)
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
 
 
 def _inspected(cls: type[Any]) -> Source:
-    doc = inspect.getdoc(cls) or ""
+    doc = inspect.cleandoc(cls.__doc__ or "")  # a parent's docstring says nothing of it
     try:
         return Source(inspect.getsourcefile(cls) or "", inspect.getsourcelines(cls)[1], doc)
     except (OSError, TypeError):  # classes of an interactive session have no file

@@ -7,14 +7,18 @@ test labels must not be within reach of a training process.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
+from emoframe.core.errors import RunError
+from emoframe.core.files import replacing, write_text
 from emoframe.core.schema import plain
 from emoframe.evidence.metrics import Scores, open_test, openings, pooled, score
 from emoframe.learning.clips import Clips, collate
@@ -38,6 +42,10 @@ def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Sco
         EmoframeError: The run is unfinished, its data changed, or no reason was given.
     """
     run = run if isinstance(run, Run) else load_run(run)
+    if split not in ("val", "test"):
+        raise RunError(f"a run is scored on 'val' or 'test', not on {split!r}")
+    if split == "test" and not run.finished:
+        raise RunError(f"{run.folder} has not finished training; test is opened once it has")
     data = prepare(run.experiment)
     open_run(run.folder, run.experiment, data)
     predictions = predict_clips(run, data.test if split == "test" else data.val)
@@ -45,10 +53,18 @@ def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Sco
         labels = open_test(run.folder, data.dataset, reason)
         predictions = [replace(p, label=labels.get(p.id)) for p in predictions]
     scores = score(predictions, run.classes)
-    table(predictions, run.classes).to_csv(run.folder / f"predictions-{split}.csv", index=False)
-    written = plain(scores) | {"confusion": scores.confusion.tolist()}
-    (run.folder / f"scores-{split}.json").write_text(json.dumps(written, indent=1))
+    with replacing(run.folder / f"predictions-{split}.csv") as partial:
+        table(predictions, run.classes).to_csv(partial, index=False)
+    written = _json_safe(plain(scores) | {"confusion": scores.confusion.tolist()})
+    write_text(run.folder / f"scores-{split}.json", json.dumps(written, indent=1))
     return scores
+
+
+def _json_safe(value: Any) -> Any:
+    """Turn NaN, which JSON does not know, into null."""
+    if isinstance(value, dict):
+        return {key: _json_safe(item) for key, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def summary(
@@ -97,10 +113,11 @@ def _means(scores: Sequence[Scores]) -> dict[str, float]:
 
 def _predictions(run: Run, split: str) -> list[Prediction]:
     """Read the predictions that `evaluate` wrote."""
-    rows = pd.read_csv(run.folder / f"predictions-{split}.csv", dtype={"id": str, "subject": str})
-    probability = rows[[f"prob_{name}" for name in run.classes]].to_numpy()
-    labels = [None if pd.isna(y) else run.classes.index(str(y)) for y in rows["label"]]
-    subjects = [None if pd.isna(s) else s for s in rows["subject"]]
+    text = {"dtype": str, "keep_default_na": False}
+    rows = pd.read_csv(run.folder / f"predictions-{split}.csv", **text)  # pyright: ignore[reportArgumentType]
+    probability = rows[[f"prob_{name}" for name in run.classes]].to_numpy(float)
+    labels = [run.classes.index(label) if label else None for label in rows["label"]]
+    subjects = [subject or None for subject in rows["subject"]]
     return [Prediction(*row) for row in zip(rows["id"], probability, labels, subjects, strict=True)]
 
 

@@ -94,7 +94,13 @@ def open_test(run: Path, dataset: Dataset, reason: str) -> Mapping[str, int]:
             os.fsync(file.fileno())
     except OSError as error:
         raise RunError(f"the opening of test cannot be recorded in {run}: {error}") from error
-    return dataset.test_labels()
+    labels = dataset.test_labels()
+    wrong = [item for item, label in labels.items() if not 0 <= label < len(dataset.classes)]
+    if wrong:
+        raise DataError(
+            f"{wrong[0]}: label {labels[wrong[0]]} is outside the classes {list(dataset.classes)}"
+        )
+    return labels
 
 
 def openings(run: Path) -> list[dict[str, Any]]:

@@ -94,12 +94,14 @@ def part_rows(keypoints: Keypoints, joints: SkeletonLayout) -> list[dict[str, An
 
     `valid frames` is the share of frames in which any joint of the group was measured, `valid
     joints` the share of all its joints; `motion` the mean speed of its joints in box widths per
-    second, over steps in which both ends were measured.
+    second, over steps in which both ends were measured and no cut lies between.
     """
     steps = np.diff(keypoints.time_s)[:, None]
     width = _width(keypoints)[1:, None]
     speed = np.linalg.norm(np.diff(keypoints.xy, axis=0), axis=-1) / steps / width
     both = keypoints.valid[1:] & keypoints.valid[:-1] & np.isfinite(speed)
+    if keypoints.cut is not None:
+        both &= ~keypoints.cut[1:, None]
     rows: list[dict[str, Any]] = []
     for name, members in joints.groups.items():
         own, moved = list(members), both[:, list(members)]

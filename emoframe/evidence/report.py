@@ -13,6 +13,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from emoframe.core import config
+from emoframe.core.files import write_text
 from emoframe.evidence.metrics import Scores, openings
 from emoframe.learning.run import Run
 
@@ -77,7 +78,7 @@ def write_report(
         config=config.dump(run.experiment),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

@@ -66,7 +66,8 @@ def accuracy_interval(
     clusters = len(names)
     if len(known) < count or clusters < 2:
         low, high = wilson(value * count, count)
-        return Interval(value, low, high, f"Wilson over {count} items; subjects are unknown")
+        why = "all of one subject, so too narrow" if len(known) == count else "subjects are unknown"
+        return Interval(value, low, high, f"Wilson over {count} items; {why}")
     residual = np.bincount(group, correct - value)
     error = sqrt(clusters / (clusters - 1) * float((residual**2).sum())) / count
     if error == 0.0:

@@ -8,7 +8,6 @@ holds plain tensors and numbers only, and is loaded with `torch.load(weights_onl
 from __future__ import annotations
 
 import math
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from emoframe.core.errors import RunError
+from emoframe.core.files import replacing
 
 BUFFER = "history_buffer"
 
@@ -41,15 +41,16 @@ def load_from_emoframe(filename: str | Path, map_location: Any = "cpu") -> dict[
             f"{path.name} holds more than tensors and plain data and was not loaded, because "
             f"loading it could run code: {_first_line(error)}"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # torch raises a dozen types for broken files
         raise RunError(
             f"{path.name} is truncated or no checkpoint ({_first_line(error)}); delete it, "
             "and training resumes from the epoch before, or starts again"
         ) from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise RunError(f"{path.name} is no checkpoint: it has no 'state_dict'")
+    meta = checkpoint.get("meta") if isinstance(checkpoint, dict) else None
+    if not isinstance(meta, dict) or "state_dict" not in checkpoint:
+        raise RunError(f"{path.name} is no checkpoint of emoframe: no 'state_dict' and 'meta'")
     # Runner.resume would execute meta['config'] as Python
-    checkpoint.get("meta", {}).pop("config", None)
+    meta.pop("config", None)
     return checkpoint
 
 
@@ -84,23 +85,10 @@ def from_plain(value: Any) -> Any:
     return {k: from_plain(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def write_atomically(path: Path, partial: Path) -> None:
-    """Give a finished temp file its name, so that the name never holds half a file."""
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def save(path: Path, checkpoint: Mapping[str, Any]) -> None:
     """Write a checkpoint of plain data atomically."""
-    partial = path.with_suffix(".partial")
-    torch.save(dict(checkpoint), partial)
-    write_atomically(path, partial)
+    with replacing(path) as partial:
+        torch.save(dict(checkpoint), partial)
 
 
 def epochs(folder: Path) -> list[Path]:

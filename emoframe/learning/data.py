@@ -109,7 +109,9 @@ def joint_layout(experiment: Experiment, dataset: Dataset) -> SkeletonLayout:
             )
         return dataset.layout
     assert experiment.perception is not None
-    return layout(create("pose_estimator", experiment.perception.pose_estimator).layout)
+    return layout(
+        create("pose_estimator", experiment.perception.pose_estimator, {"device": "cpu"}).layout
+    )
 
 
 def check_refs(
@@ -123,9 +125,11 @@ def check_refs(
     """
     if not train:
         raise DataError("the data set has no training item")
-    twice = [i for i, count in Counter(ref.id for ref in [*train, *test]).items() if count > 1]
-    if twice:
-        raise DataError(f"the id {twice[0]!r} stands for {len(twice)} items; ids must be unique")
+    for what in ("id", "video"):
+        seen = Counter(str(value) for ref in [*train, *test] if (value := getattr(ref, what)))
+        twice, count = next(iter(seen.most_common(1)), ("", 0))
+        if count > 1:
+            raise DataError(f"the {what} {twice!r} stands for {count} items; it must for one")
     wrong = [ref for ref in train if ref.label is not None and not 0 <= ref.label < len(classes)]
     if wrong:
         raise DataError(

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
-from emoframe.core.errors import ConfigError, Problem
-from emoframe.core.schema import Part
+from emoframe.core.errors import Problem, suggest
+from emoframe.core.schema import Part, is_mapping
 from emoframe.learning.features import KeypointView
 from emoframe.perception.crop import CropSettings
 
@@ -102,8 +102,9 @@ class Train:
         warmup: Share of all steps in which the learning rate rises.
         grad_clip: Largest norm of the gradient.
         patience: Epochs without a lower validation loss after which training stops.
-        val_fraction: Share of the training subjects (or clips) that validation takes.
-        amp: Mixed precision; needs a GPU.
+        val_fraction: Share of the training subjects (or clips) that validation takes: one half,
+            third, fourth, ...
+        precision: Of the arithmetic; anything but float32 is mixed and needs a GPU.
         workers: Processes that load data.
     """
 
@@ -114,8 +115,8 @@ class Train:
     warmup: Annotated[float, Ge(0), Lt(1)] = 0.05
     grad_clip: Annotated[float, Gt(0)] = 1.0
     patience: Annotated[int, Gt(0)] = 10
-    val_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2
-    amp: Literal["off", "float16", "bfloat16"] = "off"
+    val_fraction: Annotated[float, Gt(0), Le(0.5)] = 0.2
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
     workers: Annotated[int, Ge(0)] = 0
 
 
@@ -174,36 +175,46 @@ class Experiment:
     train: Train = field(default_factory=Train)
     seed: Annotated[int, Ge(0)] = 0
 
-    def __post_init__(self) -> None:
-        """Check what spans sections."""
-        problems = [*_unfed(self.model.branches, self.features), *self._unstored()]
-        if problems:
-            raise ConfigError(problems)
-
-    def _unstored(self) -> list[Problem]:
-        """Find inputs whose stage no perception section fills."""
-        stage = self.perception.pose_estimator["type"] if self.perception else None
-        allowed = "'dataset'" + (
-            f" or {stage!r}, the pose estimator of `perception`" if stage else ""
-        )
+    @staticmethod
+    def relations(data: Mapping[str, Any]) -> list[Problem]:
+        """Find what does not fit together across sections, in unchecked data."""
+        model, features = data.get("model"), data.get("features", {"keypoints": "dataset"})
+        branches = model.get("branches") if is_mapping(model) else None
+        branches = {"keypoints": {}} if branches is None else branches
+        if not is_mapping(branches) or not is_mapping(features):
+            return []  # the types of both are looked at elsewhere
         return [
-            Problem(
-                f"features.{name}",
-                f"must be {allowed}; got {source!r}"
-                + ("" if stage else "; add a `perception` section to use a store"),
-            )
-            for name, source in self.features.items()
-            if source not in ("dataset", stage)
+            *_unpaired("model.branches", branches, "features", features),
+            *_unpaired("features", features, "model.branches", branches),
+            *_unstored(features, data.get("perception")),
         ]
 
 
-def _unfed(branches: Mapping[str, Branch], features: Mapping[str, str]) -> list[Problem]:
-    """Find branches that no input feeds."""
-    if not branches:
-        return [Problem("model.branches", "needs at least one branch")]
-    known = ", ".join(features)
+def _unpaired(
+    path: str, names: Mapping[str, Any], other: str, known: Mapping[str, Any]
+) -> list[Problem]:
+    """Find branches that no input feeds, or inputs that no branch takes."""
+    here = [name for name, value in names.items() if value is not None]
+    there = [name for name, value in known.items() if value is not None]
+    found = [
+        Problem(
+            f"{path}.{name}",
+            f"has no partner in `{other}`{suggest(name, there)} (which has {', '.join(there)})",
+        )
+        for name in here
+        if name not in there
+    ]
+    return found if here else [Problem(path, "needs at least one entry")]
+
+
+def _unstored(features: Mapping[str, Any], perception: Any) -> list[Problem]:
+    """Find inputs whose stage no perception section fills."""
+    estimator = perception.get("pose_estimator", {}) if is_mapping(perception) else None
+    stage = estimator.get("type", "mediapipe") if is_mapping(estimator) else None
+    allowed = "'dataset'" + (f" or {stage!r}, the pose estimator of `perception`" if stage else "")
+    more = "" if stage else "; add a `perception` section to use a store"
     return [
-        Problem(f"model.branches.{name}", f"there is no input {name!r}; `features` has {known}")
-        for name in branches
-        if name not in features
+        Problem(f"features.{name}", f"must be {allowed}; got {source!r}{more}")
+        for name, source in features.items()
+        if source not in ("dataset", stage)
     ]

@@ -4,7 +4,8 @@ Decided here:
     * A frame's features are its coordinates, its offsets lag by lag, and one 0/1 validity channel
       per lag, so that a zero offset and an unknown one can be told apart.
     * Lags are seconds, rounded on the source timeline; offsets are differences on that dense
-      timeline, taken before sampling. None spans a gap, a shot cut or a change of person.
+      timeline, taken before sampling. None spans a gap, a
+      shot cut or a change of person, as far as the keypoints mark them.
     * Per-frame boxes jitter. By default an offset is therefore measured in source pixels and
       divided by the box of frame t; `offset_space: box` differences the normalised coordinates.
 """
@@ -22,8 +23,9 @@ from numpy.typing import NDArray
 from emoframe.core.errors import ConfigError, Problem
 from emoframe.records import Keypoints, View
 
-GAP = 1.5
-"""A step of the timeline longer than this many median steps is a gap."""
+GAP_STEPS, GAP_LAGS = 1.5, 0.3
+"""A step of the timeline is a gap if longer than 1.5 usual steps and than 0.3 of the shortest lag
+(0.096 s by default): variable frame rates and a single dropped frame are none."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,17 @@ class KeypointView:
 
     def __post_init__(self) -> None:
         """Refuse lags that are no lags."""
-        if any(lag <= 0 for lag in self.lags_s) or len(set(self.lags_s)) < len(self.lags_s):
+        if any(not 0 < lag < np.inf for lag in self.lags_s) or len(set(self.lags_s)) < len(
+            self.lags_s
+        ):
             raise ConfigError(
                 [Problem("lags_s", f"must be positive and all different, got {list(self.lags_s)}")]
             )
 
 
-def channels(dims: int, view: KeypointView) -> int:
+def channels(dims: int, lags: int) -> int:
     """Return C: coordinates, offsets and one validity channel per lag (2-D, three lags: 11)."""
-    return dims + len(view.lags_s) * (dims + 1)
+    return dims + lags * (dims + 1)
 
 
 def rng(view: View, sample_id: str) -> np.random.Generator:
@@ -96,7 +100,7 @@ def keypoint_features(
         & np.all(np.isfinite(scale), -1)[:, None]
     )
     xy = np.where(known[..., None], keypoints.xy, 0)
-    segment = _segments(keypoints)
+    segment = _segments(keypoints, min(view.lags_s, default=0.0))
     mask = known[frames]
     parts = [_masked((xy[frames] - origin[frames, None]) / scale[frames, None], mask)]
     validity: list[NDArray[Any]] = []
@@ -139,11 +143,11 @@ def _frame_of_reference(keypoints: Keypoints) -> tuple[NDArray[Any], NDArray[Any
     return np.tile(low, (total, 1)), scale
 
 
-def _segments(keypoints: Keypoints) -> NDArray[np.int64]:
+def _segments(keypoints: Keypoints, shortest_lag: float) -> NDArray[np.int64]:
     """Number the stretches that an offset may not leave; -1 where the person has no box."""
     steps = np.diff(keypoints.time_s)
     usual = float(np.median(steps)) if len(steps) else 0.0
-    starts = np.concatenate([[False], steps > GAP * usual])
+    starts = np.concatenate([[False], steps > max(GAP_STEPS * usual, GAP_LAGS * shortest_lag)])
     if keypoints.cut is not None:
         starts = starts | keypoints.cut
     boxed = np.ones(len(keypoints), bool)

@@ -18,6 +18,7 @@ from emoframe.core.errors import ConfigError, Problem, suggest
 from emoframe.core.registry import create
 from emoframe.learning.clips import gold
 from emoframe.learning.experiment import Branch, Model
+from emoframe.learning.features import channels
 from emoframe.records import Output
 from emoframe.skeleton import SkeletonLayout
 
@@ -41,44 +42,57 @@ class Wiring:
     @property
     def in_channels(self) -> int:
         """C: coordinates, offsets, validity."""
-        return self.dims + self.lags * (self.dims + 1)
+        return channels(self.dims, self.lags)
 
 
 class KeypointNorm(nn.Module):
-    """Batch normalisation over measured values only, per joint and channel.
+    """Normalises measured values per joint and channel with running statistics.
 
     Coordinates live in [0, 1] and offsets in hundredths; without this a backbone hardly sees the
-    latter. Validity channels pass unchanged; what was not measured stays zero.
+    latter. Sums and counts are averaged apart, so that a joint that is seldom seen is judged by
+    many batches. Validity channels pass unchanged; what was not measured stays zero.
     """
+
+    FLOOR = 1e-6
+    """Least variance: less than a thousandth of the box is jitter, not movement."""
 
     def __init__(self, wiring: Wiring, num_joints: int, momentum: float = 0.1) -> None:
         super().__init__()
         self.dims, self.lags, self.momentum = wiring.dims, wiring.lags, momentum
-        values = wiring.dims * (1 + wiring.lags)
-        self.mean_VC: torch.Tensor
-        self.var_VC: torch.Tensor
-        self.register_buffer("mean_VC", torch.zeros(num_joints, values))
-        self.register_buffer("var_VC", torch.ones(num_joints, values))
+        size = (num_joints, wiring.dims * (1 + wiring.lags))
+        self.count_VC: torch.Tensor
+        self.sum_VC: torch.Tensor
+        self.square_VC: torch.Tensor
+        for name in ("count_VC", "sum_VC", "square_VC"):
+            self.register_buffer(name, torch.zeros(size))
 
     def forward(self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor) -> torch.Tensor:
-        """Return x_NTVC with the values of each joint and channel at zero mean, unit variance."""
+        """Return x_NTVC, normalised where it was measured."""
         cut = self.dims * (1 + self.lags)
         x, validity = x_NTVC[..., :cut], x_NTVC[..., cut:]
         measured = torch.cat([mask_NTV[..., None].to(x), validity], -1)
         measured = measured.repeat_interleave(self.dims, -1)
         if self.training:
-            self._observe(x.detach(), measured)
-        x = (x - self.mean_VC) * (self.var_VC + 1e-5).rsqrt() * measured
+            self._observe((x * measured).detach(), measured)
+        mean, var = self.statistics()
+        x = (x - mean) * var.rsqrt() * measured
         return torch.cat([x, validity], -1)
 
+    def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and variance, each (V, C); 0 and 1 for what was never measured."""
+        count = self.count_VC.clamp(min=1e-12)
+        mean = self.sum_VC / count
+        var = (self.square_VC / count - mean**2).clamp(min=self.FLOOR)
+        return mean, torch.where(self.count_VC > 0, var, 1.0)
+
     def _observe(self, x: torch.Tensor, measured: torch.Tensor) -> None:
-        """Move the statistics towards those of the batch where it measured anything."""
-        count = measured.sum((0, 1))
-        mean = (x * measured).sum((0, 1)) / count.clamp(min=1)
-        var = ((x - mean) ** 2 * measured).sum((0, 1)) / count.clamp(min=1)
-        step = self.momentum * (count > 0)
-        self.mean_VC.lerp_(mean.to(self.mean_VC), step.to(self.mean_VC))
-        self.var_VC.lerp_(var.to(self.var_VC), step.to(self.var_VC))
+        """Move the averages of count, sum and sum of squares towards those of the batch."""
+        for average, seen in (
+            (self.count_VC, measured),
+            (self.sum_VC, x),
+            (self.square_VC, x**2),
+        ):
+            average.lerp_(seen.sum((0, 1)).to(average), self.momentum)
 
 
 class GroupEncoder(nn.Module):

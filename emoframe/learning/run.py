@@ -13,19 +13,21 @@ result can always be traced to what made it.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from emoframe.core import config
 from emoframe.core.errors import RunError
+from emoframe.core.files import write_text
 from emoframe.core.plugins import loaded
 from emoframe.core.schema import plain
 from emoframe.learning.checkpoint import load_from_emoframe
@@ -81,6 +83,16 @@ class Run:
         path = self.folder / HISTORY
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
+    @property
+    def finished(self) -> bool:
+        """Whether training has ended: all epochs, or early."""
+        history, train = self.history(), self.experiment.train
+        if not history:
+            return False
+        best = min(history, key=lambda row: row["val_loss"])
+        waited = history[-1]["epoch"] - best["epoch"]
+        return len(history) >= train.epochs or waited >= train.patience
+
     def model(self) -> Recognizer:
         """Return the model with its selected weights, in evaluation mode.
 
@@ -102,6 +114,26 @@ class Run:
         return model
 
 
+@contextmanager
+def alone(folder: Path) -> Generator[None]:
+    """Keep other trainings off a run folder while the block runs; a kill frees it.
+
+    Raises:
+        RunError: Another process trains in it, or it cannot be a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise RunError(f"{folder} cannot be a run folder: {error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"another process is training in {folder}") from error
+        yield
+
+
 def open_run(folder: Path, experiment: Experiment, data: Data) -> Run:
     """Start a run folder, or go on with one that holds the same experiment.
 
@@ -111,18 +143,17 @@ def open_run(folder: Path, experiment: Experiment, data: Data) -> Run:
     resolved, card = folder / RESOLVED, _card(experiment, data)
     if not resolved.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / CARD, json.dumps(card, indent=2))
-        _write(resolved, config.dump(experiment))
+        write_text(folder / CARD, json.dumps(card, indent=2))
+        write_text(resolved, config.dump(experiment))
         return Run(folder, experiment, card)
-    before = yaml.safe_load(resolved.read_text(encoding="utf-8"))
-    changed = _differences(before, yaml.safe_load(config.dump(experiment)))
+    run = load_run(folder)
+    changed = _differences(plain(run.experiment), plain(experiment))
     if changed:
         raise RunError(
             f"{folder} holds a run of another config ({'; '.join(changed[:5])}"
             f"{f'; and {len(changed) - 5} more' if len(changed) > 5 else ''}); "
             "choose another folder with --run"
         )
-    run = load_run(folder)
     if run.card["data_hash"] != card["data_hash"]:
         raise RunError(
             f"{folder}: the data set changed since this run began; choose another folder with --run"
@@ -141,13 +172,16 @@ def load_run(path: str | Path) -> Run:
     if lacking:
         raise RunError(f"{folder} is no run folder: it has no {' and no '.join(lacking)}")
     experiment = config.check(Experiment, config.load(folder / RESOLVED))
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{folder / CARD} is damaged ({error}); this run cannot be used") from error
     return Run(folder, experiment, card)
 
 
 def save_history(folder: Path, history: list[dict[str, float]]) -> None:
     """Write the epochs so far."""
-    _write(folder / HISTORY, json.dumps(history, indent=1))
+    write_text(folder / HISTORY, json.dumps(history, indent=1))
 
 
 def _card(experiment: Experiment, data: Data) -> dict[str, Any]:
@@ -179,10 +213,3 @@ def _differences(before: Any, after: Any, path: str = "") -> list[str]:
         pairs = [(before.get(k), after.get(k), f"{path}.{k}".strip(".")) for k in keys]
         return [line for old, new, inner in pairs for line in _differences(old, new, inner)]
     return [] if before == after else [f"{path} was {before!r}, now {after!r}"]
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -24,6 +24,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch.utils.data import DataLoader
 
 from emoframe.core.errors import RunError
+from emoframe.core.files import settle
 from emoframe.core.schema import plain
 from emoframe.learning.checkpoint import (
     Selection,
@@ -32,7 +33,6 @@ from emoframe.learning.checkpoint import (
     load_from_emoframe,
     save,
     to_plain,
-    write_atomically,
 )
 from emoframe.learning.clips import Clips, collate, gold
 from emoframe.learning.data import Data
@@ -56,7 +56,7 @@ def fit(experiment: Experiment, data: Data, folder: Path, on_epoch: OnEpoch) -> 
         The epochs that were run and which was selected.
 
     Raises:
-        RunError: A checkpoint cannot be used, the loss diverges, or AMP is asked for without a GPU.
+        RunError: A checkpoint cannot be used, or the loss diverges.
     """
     guard_loading()
     seed_everything(experiment.seed, 0)
@@ -72,6 +72,19 @@ def guard_loading() -> None:
     """Put the safe loader over every loader of mmengine, remote ones included."""
     for prefix in list(CheckpointLoader._schemes):
         CheckpointLoader.register_scheme(prefix, load_from_emoframe, force=True)
+
+
+def check_precision(train: Train) -> None:
+    """Refuse mixed precision where there is no GPU.
+
+    Raises:
+        RunError: It is asked for on a machine without one.
+    """
+    if train.precision != "float32" and not torch.cuda.is_available():
+        raise RunError(
+            f"train.precision is {train.precision!r} and this machine has no GPU; "
+            "set train.precision=float32"
+        )
 
 
 def seed_everything(seed: int, epoch: int) -> None:
@@ -133,7 +146,7 @@ class EpochEnd(Hook):
         name = f"epoch_{runner.epoch}.pth"
         meta = {"epoch": runner.epoch, "iter": runner.iter}
         runner.save_checkpoint(str(self.folder), f"{name}.partial", meta=meta)
-        write_atomically(self.folder / name, self.folder / f"{name}.partial")
+        settle(self.folder / name, self.folder / f"{name}.partial")
         for path in older:
             path.unlink()
         self.on_epoch(row)
@@ -145,7 +158,14 @@ class EpochEnd(Hook):
             checkpoint[key] = to_plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Give mmengine its buffers back, and the selection its state."""
+        """Give mmengine its buffers back, and the selection its state.
+
+        Raises:
+            RunError: It is no checkpoint to resume from.
+        """
+        lacking = [k for k in ("message_hub", "selection", "optimizer") if k not in checkpoint]
+        if lacking:
+            raise RunError(f"the last epoch's checkpoint lacks {', '.join(lacking)}; delete it")
         checkpoint["message_hub"] = from_plain(checkpoint["message_hub"])
         self.selection.load_state_dict(checkpoint["selection"])
 
@@ -226,11 +246,9 @@ def _loader(clips: Clips, train: Train, shuffle_seed: int | None = None) -> Data
 
 def _optimizer(train: Train) -> dict[str, Any]:
     """AdamW with clipping; biases, norms and single vectors are not decayed."""
-    if train.amp != "off" and not torch.cuda.is_available():
-        raise RunError(f"train.amp is {train.amp!r} and this machine has no GPU; set train.amp=off")
-    amp = {"type": "AmpOptimWrapper", "dtype": train.amp}
+    amp = {"type": "AmpOptimWrapper", "dtype": train.precision}
     return {
-        **({"type": "OptimWrapper"} if train.amp == "off" else amp),
+        **({"type": "OptimWrapper"} if train.precision == "float32" else amp),
         "optimizer": {"type": "AdamW", "lr": train.lr, "weight_decay": train.weight_decay},
         "clip_grad": {"max_norm": train.grad_clip},
         "paramwise_cfg": {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0},

@@ -5,6 +5,8 @@ From the store comes what exactly the settings of the experiment produced, and n
 
 from __future__ import annotations
 
+import torch
+
 from emoframe.core.errors import DataError
 from emoframe.interfaces import Dataset
 from emoframe.learning.clips import Loader
@@ -51,9 +53,10 @@ def from_store(perception: Perception) -> Loader:
 
 def stage_parts(perception: Perception) -> tuple[StagePart, StagePart]:
     """Build the detector and the pose estimator of a config."""
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
     return (
-        stage_part("detector", perception.detector),
-        stage_part("pose_estimator", perception.pose_estimator),
+        stage_part("detector", perception.detector, device),
+        stage_part("pose_estimator", perception.pose_estimator, device),
     )
 
 

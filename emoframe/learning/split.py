@@ -43,15 +43,30 @@ def cut_validation(
             f"the rarest class has {min(counts.values())} training items, too few for a validation "
             f"share of {fraction:g}; {folds} are needed, or raise train.val_fraction"
         )
-    subjects = [ref.subject for ref in refs]
-    if all(subject is not None for subject in subjects):
-        if len(set(subjects)) < folds:
+    train, val = _cut(refs, folds, seed)
+    lacking = set(counts) - {ref.label for ref in train}
+    if lacking or len({ref.label for ref in val}) < 2:
+        raise DataError(
+            f"cut by subject, {'training' if lacking else 'validation'} holds too few classes: too "
+            "few subjects show each class; raise train.val_fraction or take another seed"
+        )
+    return train, val
+
+
+def _cut(
+    refs: Sequence[SampleRef], folds: int, seed: int
+) -> tuple[list[SampleRef], list[SampleRef]]:
+    """Take the first fold for validation; an item without a subject is a subject of its own."""
+    labels = [ref.label for ref in refs]
+    if any(ref.subject is not None for ref in refs):
+        groups = [ref.subject if ref.subject is not None else f"item {ref.id}" for ref in refs]
+        if len(set(groups)) < folds:
             raise DataError(
-                f"there are {len(set(subjects))} training subjects; a validation share of "
-                f"{fraction:g} needs {folds}; raise train.val_fraction"
+                f"there are {len(set(groups))} training subjects, too few to cut one validation "
+                f"share in {folds}; raise train.val_fraction"
             )
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        train, val = next(splitter.split(np.zeros(len(refs)), labels, subjects))
+        train, val = next(splitter.split(np.zeros(len(refs)), labels, groups))
     else:
         splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
         train, val = next(splitter.split(np.zeros(len(refs)), labels))

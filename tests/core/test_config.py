@@ -75,6 +75,29 @@ def test_an_interpolation_to_nowhere_is_a_problem_with_its_place(tmp_path: Path)
         config.check(Experiment, config.load(file))
 
 
+def test_a_config_cannot_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "sesame")
+    with pytest.raises(ConfigError) as refused:
+        config.check(
+            Experiment, config.load("quickstart", ["features.keypoints=${oc.env:SOME_KEY}"])
+        )
+    assert "sesame" not in str(refused.value)
+
+
+@pytest.mark.parametrize("base", ["null", "3", "[1]", "{a: b}"])
+def test_a_base_that_is_no_name_is_refused(base: str, tmp_path: Path) -> None:
+    file = write(tmp_path, "a.yaml", f"base: {base}\n")
+    with pytest.raises(ConfigError, match="base"):
+        config.load(file)
+
+
+def test_a_part_that_a_base_swapped_keeps_nothing_of_an_earlier_base(tmp_path: Path) -> None:
+    write(tmp_path, "one.yaml", "loss: {type: a, balanced: true}\n")
+    write(tmp_path, "two.yaml", "loss: {type: b}\n")
+    file = write(tmp_path, "top.yaml", "base: [one, two]\nloss: {type: a}\n")
+    assert config.load(file).data == {"loss": {"type": "a"}}
+
+
 @pytest.mark.parametrize("item", ["seed", "=3", "a.b", "seed=[1"])
 def test_a_malformed_override_is_refused(item: str) -> None:
     with pytest.raises(ConfigError, match="command line"):
@@ -107,7 +130,7 @@ def test_a_part_swapped_with_left_over_keys_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_input_that_nothing_feeds_is_a_problem(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no input 'frames'"):
+    with pytest.raises(ConfigError, match="model.branches.frames: has no partner in `features`"):
         config.check(Experiment, config.load("quickstart", ["model.branches.frames={}"]))
     with pytest.raises(ConfigError, match="add a `perception` section"):
         config.check(Experiment, config.load("quickstart", ["features.keypoints=mediapipe"]))

@@ -57,20 +57,20 @@ def arm(place: str, count: int) -> None:
     if place == "time":
         threading.Timer(count / 1000, os.kill, (os.getpid(), signal.SIGKILL)).start()
     elif place == "writing":
-        original, calls = runner.write_atomically, 0
+        original, calls = runner.settle, 0
 
         def write(path: Path, partial: Path) -> None:
             nonlocal calls
             calls += 1
             half_written(path, partial) if calls == count else original(path, partial)
 
-        runner.write_atomically = write
+        runner.settle = write
     else:
         owner, name, before = {
             "validation": (runner.ValidationLoss, "process", True),
             "step": (runner.Recognizer, "train_step", True),
             "best": (runner, "save", False),
-            "saved": (runner, "write_atomically", False),
+            "saved": (runner, "settle", False),
             "start": (runner.EpochStart, "before_train_epoch", True),
         }[place]
         setattr(owner, name, dying(getattr(owner, name), count, before))

@@ -104,7 +104,7 @@ def test_a_missing_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no such checkpoint"):
         load_from_emoframe(tmp_path / "absent.pth")
     save(tmp_path / "foreign.pth", {"weights": torch.zeros(1)})
-    with pytest.raises(RunError, match="no 'state_dict'"):
+    with pytest.raises(RunError, match="is no checkpoint of emoframe"):
         load_from_emoframe(tmp_path / "foreign.pth")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,18 @@ def test_no_subject_is_in_training_and_validation() -> None:
     assert not {r.subject for r in train} & {r.subject for r in val}
     assert len(train) + len(val) == 60
     assert {r.label for r in val} == {0, 1}
+
+
+def test_one_unknown_subject_does_not_scatter_the_known_ones() -> None:
+    train, val = cut_validation([*refs(60, subjects=15), SampleRef("x", 0)], 0.2, 0)
+    assert not {r.subject for r in train} & {r.subject for r in val} - {None}
+
+
+def test_a_cut_that_takes_a_class_away_is_refused() -> None:
+    items = [SampleRef(f"i{n}", int(n // 10 == 0), f"s{n // 10}") for n in range(40)]
+    with pytest.raises(DataError, match="too few subjects show each class"):
+        for seed in range(10):
+            cut_validation(items, 0.5, seed)
 
 
 def test_without_subjects_the_cut_is_stratified() -> None:
@@ -58,7 +72,8 @@ def test_a_split_that_cannot_be_cut_is_refused(items: list[SampleRef], says: str
     ("train", "test", "says"),
     [
         ([], [], "no training item"),
-        ([SampleRef("a", 0)], [SampleRef("a")], "ids must be unique"),
+        ([SampleRef("a", 0)], [SampleRef("a")], "stands for 2 items"),
+        ([SampleRef("a", 0, video=Path("v"))], [SampleRef("b", video=Path("v"))], "the video 'v'"),
         ([SampleRef("a", 2)], [], "label 2 is outside the classes 0 to 1"),
         ([SampleRef("a", -1)], [], "outside the classes"),
         ([SampleRef("a", 0)], [SampleRef("b", 1)], "test labels are sealed"),

@@ -93,6 +93,9 @@ def test_a_confidence_of_zero_is_a_missing_joint(tmp_path: Path) -> None:
         ({"y": np.arange(8)}, "label 2 is outside the classes 0 to 1"),
         ({"split": np.array(["train"] * 7 + ["val"])}, "split 'val' is neither"),
         ({"x": np.zeros((8, 6, 4))}, "shape"),
+        ({"length": np.full(8, 7)}, "between 1 and the 6 frames"),
+        ({"length": np.full(8, 0)}, "between 1 and the 6 frames"),
+        ({"y": np.full(8, 0.7)}, "whole numbers"),
         ({"x": np.zeros((8, 6, 4, 5))}, "2 or 3"),
         ({"x": np.array([object()] * 8)}, "without pickles"),
     ],
@@ -119,9 +122,37 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         Sequences(path=tmp_path / "cut.npz").samples("train")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("layout.json", "{", "is no JSON"),
+        ("layout.json", '{"edgs": []}', "did you mean 'edges'"),
+        ("layout.json", '{"edges": [[0, 9]]}', "does not join"),
+        ("clip0.npy", "junk", "cannot be read as .npy"),
+        ("index.csv", "file,label,split\nclip0.npy,,train\n", "has no label"),
+        ("index.csv", "file,label\n", "lacks"),
+    ],
+)
+def test_a_folder_that_contradicts_itself_is_refused(
+    file: str, text: str, says: str, tmp_path: Path
+) -> None:
+    dataset = folder_of(tmp_path)
+    (dataset.path / file).write_text(text)
+    with pytest.raises(DataError, match=says):
+        dataset.samples("train")
+
+
+def test_a_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
+    first = npz(tmp_path)
+    before, hash_before = first.load(first.samples("train")[0])["keypoints"].xy, first.fingerprint()
+    second = npz(tmp_path, x=arrays()["x"] + 1)
+    assert not np.array_equal(second.load(second.samples("train")[0])["keypoints"].xy, before)
+    assert second.fingerprint() != hash_before
+
+
 def manifest(folder: Path, rows: list[dict[str, Any]], name: str = "videos.csv") -> Manifest:
     for row in rows:
-        (folder / row["video"]).touch()
+        (folder / row["video"]).write_bytes(b"frames")
     path = folder / name
     if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -160,6 +191,14 @@ def test_a_manifest_that_contradicts_itself_is_refused(
     with pytest.raises(DataError, match=says):
         manifest(tmp_path, [*ROWS[:2], ROWS[2] | change]).samples("test")
         _ = manifest(tmp_path, [*ROWS[:2], ROWS[2] | change]).classes
+
+
+def test_the_word_none_is_a_label_and_a_video_that_changed_changes_the_hash(tmp_path: Path) -> None:
+    dataset = manifest(tmp_path, [*ROWS, ROWS[0] | {"video": "d.mp4", "label": "None"}])
+    assert dataset.classes == ("None", "lose", "win")
+    before = dataset.fingerprint()
+    (tmp_path / "a.mp4").write_bytes(b"other")
+    assert dataset.fingerprint() != before
 
 
 def test_a_manifest_without_its_videos_is_refused(tmp_path: Path) -> None:

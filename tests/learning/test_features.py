@@ -45,7 +45,7 @@ def test_channels_are_coordinates_then_offsets_then_validity() -> None:
     xy, box = walk(), boxes(60)
     x, mask = features(clip(xy, box=box, cut=np.zeros(60, bool)))
     assert x.shape == (60, 4, 11)
-    assert channels(2, KeypointView()) == 11
+    assert channels(2, 3) == 11
     assert mask.all()
     np.testing.assert_allclose(x[..., :2], (xy - [100, 50]) / [200, 400], rtol=1e-4)
     # the paper's lags: 8, 16 and 24 frames at 25 per second
@@ -100,6 +100,13 @@ def test_no_offset_spans_a_break(how: str) -> None:
         assert (x[29] == 0).all()
 
 
+@pytest.mark.parametrize("steps", [[1 / 30, 2 / 30], [0.0, 0.08], [0.04, 0.04, 0.08]])
+def test_a_variable_frame_rate_is_no_gap(steps: list[float]) -> None:
+    time = np.concatenate([[0], np.cumsum(np.resize(steps, 59))])
+    x, _ = features(clip(walk(), time_s=time))
+    assert (x[-1, :, 8:] == 1).all()
+
+
 def test_pixel_offsets_do_not_move_when_only_the_box_does() -> None:
     still = np.full((60, 3, 2), 200.0) + np.arange(3)[None, :, None]
     box = boxes(60)
@@ -152,7 +159,9 @@ def test_randomness_is_a_function_of_seed_epoch_sample_and_view() -> None:
     )
 
 
-@pytest.mark.parametrize("lags", [(0.0,), (-0.1, 0.2), (0.3, 0.3)])
+@pytest.mark.parametrize(
+    "lags", [(0.0,), (-0.1, 0.2), (0.3, 0.3), (float("nan"),), (float("inf"),)]
+)
 def test_lags_that_are_none_are_refused(lags: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="lags_s"):
         KeypointView(lags_s=lags)

@@ -7,6 +7,7 @@ CSV or JSONL with `video` (relative to the file), `label`, `split` and, if known
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import pandas as pd
 
 from emoframe.core.errors import DataError
 from emoframe.interfaces import Split
+from emoframe.perception.video import video_hash
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import SkeletonLayout
 
@@ -96,6 +98,11 @@ class Manifest:
         """Return nothing: everything is extracted from the video."""
         return {}
 
+    def fingerprint(self) -> dict[str, str]:
+        """Return the hash of the table and of each video, so that a run knows when one changed."""
+        videos = {_id(row): video_hash(self._video(row)) for row in self._rows}
+        return {"table": hashlib.sha256(self.path.read_bytes()).hexdigest(), **videos}
+
     def _label(self, row: Mapping[str, str | None]) -> int | None:
         return None if row["label"] is None else self.classes.index(row["label"])
 
@@ -117,10 +124,16 @@ def _read(path: Path) -> list[dict[str, str | None]]:
                 json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line
             ]
         else:
-            rows = pd.read_csv(path, dtype=str).to_dict("records")
+            # an empty cell is missing; the words NA, None and null are labels like any other
+            rows = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
     except ValueError as error:  # both parsers' errors are ValueErrors
         raise DataError(f"{path}: cannot be read as a table: {error}") from error
-    return [
-        {str(key): None if pd.isna(value) else str(value) for key, value in row.items()}
-        for row in rows
-    ]
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, row {number}: is no mapping of columns to values")
+    keys = dict.fromkeys(str(key) for row in rows for key in row)
+    return [{key: _text(row.get(key)) for key in keys} for row in rows]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or value == "" else str(value)

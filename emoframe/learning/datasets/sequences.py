@@ -23,7 +23,7 @@ import pandas as pd
 from annotated_types import Gt
 from numpy.typing import NDArray
 
-from emoframe.core.errors import DataError
+from emoframe.core.errors import DataError, suggest
 from emoframe.interfaces import Split
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import SkeletonLayout
@@ -121,7 +121,8 @@ class Sequences:
 
     def fingerprint(self) -> dict[str, str]:
         """Return the hash of the data, so that a run knows when it changed."""
-        files = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
+        inside = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
+        files = [path for path in inside if path.is_file()]
         whole = hashlib.sha256()
         for file in files:
             whole.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
@@ -132,10 +133,7 @@ class Sequences:
             data = _npz(self.path)
             row = self._table.ids.index(id_)
             return data["x"][row, : int(data["length"][row]) if "length" in data else None]
-        try:
-            return np.load(self.path / id_, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.path / id_}: cannot be read as .npy: {error}") from error
+        return _array(self.path / id_)
 
     def _keypoints(self, x: NDArray[Any], id_: str) -> Keypoints:
         width = x.shape[-1] if x.ndim == 3 else 0
@@ -155,8 +153,15 @@ class Sequences:
         return Keypoints(xy, confidence, valid, np.arange(len(x)) / self.fps, self.layout.name)
 
 
-@functools.lru_cache(maxsize=2)
 def _npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Read an npz, once as long as the file stays as it is."""
+    stat = path.stat()
+    return _read_npz(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=2)
+def _read_npz(path: Path, *state: int) -> dict[str, NDArray[Any]]:
+    del state  # size and time of change are the cache's business
     try:
         with np.load(path, allow_pickle=False) as file:
             data = {key: file[key] for key in file.files}
@@ -176,6 +181,13 @@ def _npz(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(
             f"{path}: {odd[0]!r} has {len(data[odd[0]])} rows and x has {len(data['x'])}"
         )
+    if data["x"].ndim != 4:
+        raise DataError(
+            f"{path}: x has shape {data['x'].shape}, not (items, frames, joints, 2 or 3)"
+        )
+    length = data.get("length", np.array([1]))
+    if length.min() < 1 or length.max() > data["x"].shape[1]:
+        raise DataError(f"{path}: length must lie between 1 and the {data['x'].shape[1]} frames")
     return data
 
 
@@ -184,6 +196,8 @@ def _npz_table(path: Path) -> _Table:
     labels, classes = [str(y) for y in data["y"]], tuple(map(str, sorted(set(data["y"].tolist()))))
     if "class_names" in data:
         classes = tuple(map(str, data["class_names"]))
+        if not np.issubdtype(data["y"].dtype, np.integer):
+            raise DataError(f"{path}: with class_names, y must hold their indices, whole numbers")
         outside = [y for y in data["y"].tolist() if not 0 <= y < len(classes)]
         if outside:
             raise DataError(
@@ -192,7 +206,7 @@ def _npz_table(path: Path) -> _Table:
         labels = [classes[int(y)] for y in data["y"]]
     subjects: list[str | None] = [None] * len(labels)
     if "subject" in data:
-        subjects = [str(s) for s in data["subject"]]
+        subjects = [None if str(s) in ("", "nan") else str(s) for s in data["subject"]]
     layout = _layout(
         path.stem,
         data["x"].shape[2],
@@ -207,7 +221,7 @@ def _folder_table(path: Path) -> _Table:
     index = path / "index.csv"
     if not index.is_file():
         raise DataError(f"{path}: a folder of sequences needs an index.csv")
-    rows = pd.read_csv(index, dtype=str)
+    rows = pd.read_csv(index, dtype=str, keep_default_na=False)
     lacking = [key for key in ("file", "label", "split") if key not in rows]
     if lacking or rows.empty:
         raise DataError(
@@ -219,19 +233,51 @@ def _folder_table(path: Path) -> _Table:
         raise DataError(f"{index}: {absent[0]} is not there ({len(absent)} files are missing)")
     subjects: list[str | None] = [None] * len(ids)
     if "subject" in rows:
-        subjects = [None if pd.isna(s) else str(s) for s in rows["subject"]]
-    written = path / "layout.json"
-    spec = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else {}
-    joints = np.load(path / ids[0], allow_pickle=False, mmap_mode="r").shape[1]
+        subjects = [str(s) or None for s in rows["subject"]]
     labels = rows["label"].tolist()
+    if "" in labels:
+        raise DataError(f"{index}: {ids[labels.index('')]} has no label")
     return _Table(
         ids,
         labels,
         rows["split"].tolist(),
         subjects,
         tuple(sorted(set(labels))),
-        _layout(path.name, joints, spec),
+        _layout(path.name, _num_joints(path / ids[0]), _spec(path / "layout.json")),
     )
+
+
+def _array(file: Path) -> NDArray[Any]:
+    try:
+        return np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{file}: cannot be read as .npy without pickles: {error}") from error
+
+
+def _num_joints(file: Path) -> int:
+    shape = _array(file).shape
+    if len(shape) != 3:
+        raise DataError(f"{file}: shape {shape} is not (frames, joints, 2 or 3)")
+    return shape[1]
+
+
+def _spec(file: Path) -> dict[str, Any]:
+    """Read a layout.json, which may be absent but not wrong."""
+    if not file.is_file():
+        return {}
+    try:
+        spec = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{file}: is no JSON: {error}") from error
+    known = ["joints", "edges", "groups", "mirror"]
+    strange = (
+        [key for key in spec if key not in known] if isinstance(spec, dict) else ["no mapping"]
+    )
+    if strange:
+        raise DataError(
+            f"{file}: unknown {strange[0]!r}{suggest(strange[0], known)} (takes {', '.join(known)})"
+        )
+    return spec
 
 
 def _layout(name: str, num_joints: int, spec: Mapping[str, Any]) -> SkeletonLayout:

@@ -13,6 +13,8 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import nn
 
+from emoframe.core.errors import DataError
+
 SHORTEST_S, LONGEST_S = 0.08, 1000.0
 """Periods of the position code: two frames at 25 per second, and a long video."""
 
@@ -44,17 +46,13 @@ class Transformer(nn.Module):
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.1,
     ) -> None:
         super().__init__()
+        if dim % heads:
+            raise DataError(f"transformer: dim {dim} is no multiple of heads {heads}")
         self.out_dim = dim
         self.projection = nn.Linear(in_dim, dim)
-        layer = nn.TransformerEncoderLayer(
-            dim, heads, int(dim * expansion), dropout, "gelu", batch_first=True, norm_first=True
-        )
-        # dropping attention weights would rule out the fused kernels, whose memory does not grow
-        # with the square of 4000 frames; the residual streams are still dropped out
-        layer.self_attn.dropout = 0.0
-        self.layers = nn.TransformerEncoder(
-            layer, layers, nn.LayerNorm(dim), enable_nested_tensor=False
-        )
+        hidden = int(dim * expansion)
+        self.layers = nn.ModuleList(Layer(dim, heads, hidden, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim)
 
     def forward(
         self, h_NTD: torch.Tensor, time_NT: torch.Tensor, mask_NT: torch.Tensor
@@ -64,8 +62,44 @@ class Transformer(nn.Module):
         # attention over no key at all is NaN; a clip without a valid frame attends to its padding
         # instead, which the pooling then ignores
         keys = mask_NT | ~mask_NT.any(1, keepdim=True)
-        h_NSD = self.layers(x, src_key_padding_mask=~keys)
-        return h_NSD, torch.stack([time_NT, time_NT], -1), mask_NT
+        for layer in self.layers:
+            x = layer(x, keys)
+        return self.norm(x), torch.stack([time_NT, time_NT], -1), mask_NT
+
+
+class Layer(nn.Module):
+    """One pre-norm layer: x + attention(norm(x)), then x + feed-forward(norm(x)).
+
+    torch's own layer keeps the whole matrix of attention weights, 4000 x 4000 per head, when it
+    drops some of them out and again in evaluation; here none are dropped, and the fused kernels,
+    whose memory grows with T, are used throughout.
+    """
+
+    def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention = nn.LayerNorm(dim)
+        self.query_key_value = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.norm_feed_forward = nn.LayerNorm(dim)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_NTD: torch.Tensor, keys_NT: torch.Tensor) -> torch.Tensor:
+        """Return x_NTD; tokens attend to where `keys_NT` is true."""
+        x_NTD = x_NTD + self.dropout(self.attend(self.norm_attention(x_NTD), keys_NT))
+        return x_NTD + self.dropout(self.feed_forward(self.norm_feed_forward(x_NTD)))
+
+    def attend(self, x_NTD: torch.Tensor, keys_NT: torch.Tensor) -> torch.Tensor:
+        """Return softmax(Q K^T / sqrt(D / heads)) V over the keys, heads joined and projected."""
+        split = self.query_key_value(x_NTD).unflatten(-1, (3, self.heads, -1))
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=keys_NT[:, None, None, :]
+        )
+        return self.out(mixed.transpose(1, 2).flatten(-2))
 
 
 def time_code(time_NT: torch.Tensor, dim: int) -> torch.Tensor:
