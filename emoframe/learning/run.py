@@ -128,8 +128,9 @@ def alone(folder: Path) -> Generator[None]:
         raise RunError(f"{folder} cannot be a run folder: {error}") from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            # not flock: loader workers would inherit that and outlive a killed training with it
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
             raise RunError(f"another process is training in {folder}") from error
         yield
 
