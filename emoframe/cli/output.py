@@ -59,9 +59,9 @@ class Steps:
         """Start at nothing done."""
         self.what, self.total, self.done = what, total, 0
 
-    def step(self, text: str) -> None:
-        """Count one finished step and say what it was."""
-        self.done += 1
+    def step(self, text: str, done: int | None = None) -> None:
+        """Count one finished step, or say how many there are now, and say what it was."""
+        self.done = self.done + 1 if done is None else done
         note(f"{self.what} {self.done}/{self.total} {text}")
 
     def tell(self, text: str) -> None:
@@ -76,9 +76,10 @@ class Bar(Steps):
         super().__init__(what, total)
         self.bar, self.task = bar, bar.add_task(what, total=total, text="")
 
-    def step(self, text: str) -> None:
+    def step(self, text: str, done: int | None = None) -> None:
         """Move the bar on."""
-        self.bar.update(self.task, advance=1, text=text)
+        self.done = self.done + 1 if done is None else done
+        self.bar.update(self.task, completed=self.done, text=text)
 
     def tell(self, text: str) -> None:
         """Change the text beside the bar."""

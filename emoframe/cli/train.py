@@ -36,7 +36,8 @@ def command(
                     folder / f"seed-{one.seed}",
                     on_epoch=lambda row: bar.step(
                         f"train loss {row['train_loss']:.3f}, validation loss "
-                        f"{row['val_loss']:.3f}, accuracy {row['val_accuracy']:.3f}"
+                        f"{row['val_loss']:.3f}, accuracy {row['val_accuracy']:.3f}",
+                        int(row["epoch"]),
                     ),
                 )
             )

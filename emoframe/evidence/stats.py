@@ -70,7 +70,7 @@ def accuracy_interval(
         return Interval(value, low, high, f"Wilson over {count} items; {why}")
     residual = np.bincount(group, correct - value)
     error = sqrt(clusters / (clusters - 1) * float((residual**2).sum())) / count
-    if error == 0.0:
+    if error < 1e-9:
         # no variance was seen, which does not mean that there is none
         low, high = wilson(value * clusters, clusters)
         return Interval(value, low, high, f"Wilson over {clusters} subjects")

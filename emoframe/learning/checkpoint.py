@@ -43,8 +43,8 @@ def load_from_emoframe(filename: str | Path, map_location: Any = "cpu") -> dict[
         ) from error
     except Exception as error:  # torch raises a dozen types for broken files
         raise RunError(
-            f"{path.name} is truncated or no checkpoint ({_first_line(error)}); delete it, "
-            "and training resumes from the epoch before, or starts again"
+            f"{path} is truncated or no checkpoint ({_first_line(error)}); delete the run folder "
+            "and train again"
         ) from error
     meta = checkpoint.get("meta") if isinstance(checkpoint, dict) else None
     if not isinstance(meta, dict) or "state_dict" not in checkpoint:

@@ -83,16 +83,20 @@ def check_clips(data: Data) -> None:
         DataError: With the first items that cannot be used, and how many there are.
     """
     wrong: list[str] = []
+    measured = False
     for clips in (data.train, data.val, data.test):
         for ref in clips.refs:
             try:
                 for load in clips.loaders.values():
-                    check_keypoints(load(ref), clips.layout, ref.id)
+                    found = check_keypoints(load(ref), clips.layout, ref.id)
+                    measured |= bool(found.valid.any())
             except DataError as error:
                 wrong.append(str(error))
     if wrong:
         shown = "\n".join(wrong[:5])
         raise DataError(f"{len(wrong)} items cannot be used:\n{shown}")
+    if not measured:
+        raise DataError("not one joint was measured in any item; there is nothing to learn from")
 
 
 def joint_layout(experiment: Experiment, dataset: Dataset) -> SkeletonLayout:

@@ -9,7 +9,9 @@ which rejects unknown keys (`from_cfg` swallows them). Every random number of an
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,8 +65,8 @@ def fit(experiment: Experiment, data: Data, folder: Path, on_epoch: OnEpoch) -> 
     model = Recognizer(experiment.model, data.wiring)
     selection = Selection(experiment.train.patience)
     hook = EpochEnd(folder, selection, on_epoch)
-    runner = _runner(experiment, data, folder, model, hook)
-    runner.train()
+    with redirect_stdout(sys.stderr):  # mmengine prints where programs read
+        _runner(experiment, data, folder, model, hook).train()
     return selection
 
 

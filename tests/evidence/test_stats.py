@@ -42,6 +42,12 @@ def test_no_variance_seen_is_not_no_variance() -> None:
     assert "4 subjects" in interval.method
 
 
+def test_subjects_that_agree_by_rounding_alone_give_no_interval_of_width_zero() -> None:
+    correct = np.mean([[1, 0] * 6, [0, 1] * 6, [1, 0] * 6], axis=0)
+    interval = accuracy_interval(correct, [f"s{n // 4}" for n in range(12)])
+    assert interval.high - interval.low > 0.5
+
+
 def test_some_unknown_subjects_make_all_unknown() -> None:
     assert "unknown" in accuracy_interval(np.array([1.0, 0.0]), ["a", None]).method
 

@@ -96,6 +96,8 @@ def test_a_confidence_of_zero_is_a_missing_joint(tmp_path: Path) -> None:
         ({"length": np.full(8, 7)}, "between 1 and the 6 frames"),
         ({"length": np.full(8, 0)}, "between 1 and the 6 frames"),
         ({"y": np.full(8, 0.7)}, "whole numbers"),
+        ({"y": np.array([0, 1, np.nan] * 2 + [0, 1])}, "item 2 has no label"),
+        ({"y": np.eye(8)}, "one label per item"),
         ({"x": np.zeros((8, 6, 4, 5))}, "2 or 3"),
         ({"x": np.array([object()] * 8)}, "without pickles"),
     ],

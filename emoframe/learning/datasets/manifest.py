@@ -24,6 +24,9 @@ from emoframe.skeleton import SkeletonLayout
 class Manifest:
     """Videos, labels, splits and subjects from a CSV or JSONL file.
 
+    Columns: `video`, relative to the file; `label`; `split`, `train` or `test`; and, if known,
+    `subject` and `id`.
+
     Args:
         path: The table.
         classes: Names of the classes in the order of their index; null sorts the labels of train.

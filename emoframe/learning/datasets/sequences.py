@@ -1,10 +1,7 @@
 """Keypoint sequences in any layout, from one npz file or a folder: no code needed for a new one.
 
-npz: `x` (items, frames, joints, 2 or 3), NaN where nothing was measured; `y` labels; `split` with
-`train` and `test`; and, if known, `length`, `subject`, `class_names`, `joint_names`, `edges`,
-`mirror`. Folder: `index.csv` with the columns `file`, `label`, `split` and, if known, `subject`;
-one `.npy` (frames, joints, 2 or 3) per row; and a `layout.json` with any of `joints`, `edges`,
-`groups`, `mirror`.
+Decided here: NaN is the only mark of a missing joint in x; with `axes: xyc` a confidence of zero is
+one as well, as OpenPose writes it.
 """
 
 from __future__ import annotations
@@ -44,7 +41,15 @@ class _Table:
 
 
 class Sequences:
-    """Keypoint sequences with labels.
+    """Keypoint sequences with labels, from an npz file or a folder.
+
+    An npz holds `x` (items, frames, joints, 2 or 3) with NaN where nothing was measured, `y` with
+    labels, `split` with `train` and `test` and, if known, `length`, `subject`, `class_names`,
+    `joint_names`, `edges`, `mirror`.
+
+    A folder holds `index.csv` with the columns `file`, `label`, `split` and, if known, `subject`,
+    one `.npy` (frames, joints, 2 or 3) per row and, if known, `layout.json` with any of `joints`,
+    `edges`, `groups`, `mirror`.
 
     Args:
         path: An npz file or a folder.
@@ -193,6 +198,11 @@ def _read_npz(path: Path, *state: int) -> dict[str, NDArray[Any]]:
 
 def _npz_table(path: Path) -> _Table:
     data = _npz(path)
+    text = [str(y) for y in data["y"]] if data["y"].ndim == 1 else []
+    unknown = [n for n, label in enumerate(text) if label in ("", "nan", "None")]
+    if not text or unknown:
+        what = f"item {unknown[0]} has no label" if unknown else "y must hold one label per item"
+        raise DataError(f"{path}: {what}")
     labels, classes = [str(y) for y in data["y"]], tuple(map(str, sorted(set(data["y"].tolist()))))
     if "class_names" in data:
         classes = tuple(map(str, data["class_names"]))
