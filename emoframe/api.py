@@ -11,11 +11,12 @@ import pandas as pd
 from emoframe.core import config
 from emoframe.core.errors import DataError
 from emoframe.core.registry import create
+from emoframe.core.schema import plain
 from emoframe.evidence.evaluate import evaluate, summary
 from emoframe.evidence.predict import predict
 from emoframe.interfaces import Dataset, Split
 from emoframe.learning.checkpoint import epochs
-from emoframe.learning.data import check_clips, prepare
+from emoframe.learning.data import check_clips, prepare, rehearse
 from emoframe.learning.experiment import Experiment, Perception
 from emoframe.learning.model import Recognizer
 from emoframe.learning.run import Run, alone, load_run, open_run, save_history
@@ -32,14 +33,14 @@ def load(source: str | Path | Experiment, overrides: Sequence[str] = ()) -> Expe
     """Read and check an experiment.
 
     Args:
-        source: A config file, the name of a shipped config, or an experiment, returned as it is.
+        source: A config file, the name of a shipped config, or an experiment.
         overrides: `key=value` items.
 
     Raises:
         ConfigError: With everything that is wrong.
     """
-    if isinstance(source, Experiment):
-        return source
+    if isinstance(source, Experiment):  # one made in Python is checked and filled like a file
+        return config.check(Experiment, config.Config(plain(source)))
     return config.check(Experiment, config.load(source, overrides))
 
 
@@ -59,7 +60,7 @@ def train(
     data = prepare(experiment)
     if not epochs(folder / "checkpoints"):  # nothing is written before everything fits together
         check_clips(data)
-        Recognizer(experiment.model, data.wiring)
+        rehearse(Recognizer(experiment.model, data.wiring), data)
     with alone(folder):
         done = open_run(folder, experiment, data)
         selection = fit(experiment, data, done.folder, on_epoch)

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from emoframe.core.errors import DataError
+from torch import nn
+
+from emoframe.core.errors import ComponentError, DataError, EmoframeError
 from emoframe.core.registry import create
 from emoframe.interfaces import Dataset
-from emoframe.learning.clips import Clips, check_keypoints
+from emoframe.learning.clips import Clips, check_keypoints, collate
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Wiring
 from emoframe.learning.sources import loaders
@@ -97,6 +99,24 @@ def check_clips(data: Data) -> None:
         raise DataError(f"{len(wrong)} items cannot be used:\n{shown}")
     if not measured:
         raise DataError("not one joint was measured in any item; there is nothing to learn from")
+
+
+def rehearse(model: nn.Module, data: Data) -> None:
+    """Run a model on one batch, so that a part that cannot work stops nothing but itself.
+
+    Raises:
+        ComponentError: The model fails.
+    """
+    batch = collate([data.train[n] for n in range(min(2, len(data.train)))])
+    try:
+        model(**batch, mode="loss")
+    except EmoframeError:
+        raise
+    except Exception as error:  # whatever a plugin's code does
+        raise ComponentError(
+            f"the model fails on its first batch: {type(error).__name__}: {error}; hold each part "
+            "of your own to its contract with emoframe.testing.check_component(kind, name)"
+        ) from error
 
 
 def joint_layout(experiment: Experiment, dataset: Dataset) -> SkeletonLayout:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from emoframe import api
-from emoframe.core.errors import DataError
+from emoframe.core.errors import ComponentError, DataError
 from emoframe.learning.clips import check_keypoints, collate
-from emoframe.learning.data import check_clips, check_refs, prepare
+from emoframe.learning.data import check_clips, check_refs, prepare, rehearse
 from emoframe.learning.split import cut_validation
 from emoframe.records import Keypoints, SampleRef, View
 from emoframe.skeleton import SkeletonLayout
@@ -114,6 +115,15 @@ def test_bad_items_are_found_before_training_begins(tiny: list[str]) -> None:
     data.train.loaders["keypoints"] = lambda ref: keypoints()
     with pytest.raises(DataError, match="18 items cannot be used"):
         check_clips(data)
+
+
+def test_a_part_that_cannot_work_is_named_before_training(tiny: list[str]) -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, **batch: object) -> None:
+            raise ZeroDivisionError("no")
+
+    with pytest.raises(ComponentError, match=r"first batch: ZeroDivisionError.*check_component"):
+        rehearse(Broken(), prepare(api.load("quickstart", tiny)))
 
 
 def test_a_batch_is_padded_and_masked(tiny: list[str]) -> None:

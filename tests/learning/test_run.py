@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from emoframe import api
 from emoframe.core.errors import RunError
+from emoframe.learning.experiment import Perception
 from emoframe.learning.run import load_run
 
 
@@ -18,6 +20,14 @@ def test_a_run_of_another_config_is_refused_and_says_what_differs(
 ) -> None:
     with pytest.raises(RunError, match=r"train.lr was 0.001, now 0.1"):
         api.train("quickstart", finished, [*tiny, "train.lr=0.1"])
+
+
+def test_an_experiment_made_in_python_is_filled_like_a_file(
+    tmp_path: Path, tiny: list[str]
+) -> None:
+    made = replace(api.load("quickstart", tiny), perception=Perception())
+    api.train(made, tmp_path / "run")
+    assert api.evaluate(tmp_path / "run", "test", "it is the same run").count == 6
 
 
 def test_a_run_whose_data_changed_is_refused(
