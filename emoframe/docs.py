@@ -20,7 +20,7 @@ from emoframe.core import hookspecs
 from emoframe.core.component import KINDS
 from emoframe.core.errors import ComponentError
 from emoframe.core.registry import registry
-from emoframe.core.schema import Parameter, describe, fields, parameters, part_of, plain
+from emoframe.core.schema import Parameter, describe, fields, kind_of, parameters, plain
 from emoframe.core.source import locate
 
 
@@ -91,7 +91,7 @@ def config_rows(section: type[Any], path: str = "") -> Iterator[dict[str, str]]:
     for name, param in fields(section).items():
         where = f"{path}.{name}" if path else name
         inner = _section_in(param.annotation)
-        kind = _kind_in(param.annotation)
+        kind = kind_of(param.annotation)
         type_ = f"a {kind}" if kind else "section" if inner else describe(param.annotation)
         shown = "" if inner else "required" if param.required else str(plain(param.default))
         yield {"key": where, "type": type_, "default": shown, "meaning": param.doc}
@@ -105,11 +105,6 @@ def _section_in(annotation: Any) -> type[Any] | None:
     return next(
         (c for c in candidates if dataclasses.is_dataclass(c) and isinstance(c, type)), None
     )
-
-
-def _kind_in(annotation: Any) -> str | None:
-    marks = [part_of(candidate) for candidate in (annotation, *get_args(annotation))]
-    return next((mark.kind for mark in marks if mark), None)
 
 
 def hook_rows() -> list[dict[str, str]]:

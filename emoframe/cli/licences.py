@@ -37,7 +37,7 @@ def _parts(section: Any) -> Iterator[tuple[str, str]]:
     """Walk a checked config and yield the kind and name of every part in it."""
     import dataclasses
 
-    from emoframe.core.schema import fields
+    from emoframe.core.schema import fields, kind_of
 
     if isinstance(section, Mapping):
         for item in section.values():
@@ -46,21 +46,11 @@ def _parts(section: Any) -> Iterator[tuple[str, str]]:
         return
     for name, parameter in fields(type(section)).items():
         value = getattr(section, name)
-        if kind := _kind(parameter.annotation):
+        if kind := kind_of(parameter.annotation):
             if value:
                 yield kind, value["type"]
         else:
             yield from _parts(value)
-
-
-def _kind(annotation: Any) -> str | None:
-    """Return the kind of a field that holds a part, optional ones included."""
-    from typing import get_args
-
-    from emoframe.core.schema import part_of
-
-    marks = [part_of(arg) for arg in (annotation, *get_args(annotation))]
-    return next((mark.kind for mark in marks if mark), None)
 
 
 def command(

@@ -139,6 +139,12 @@ def _bound(mark: Any) -> str:
     return " and ".join(parts)
 
 
+def kind_of(annotation: Any) -> str | None:
+    """Return the kind of a field that holds a part, optional ones included."""
+    marks = [part_of(candidate) for candidate in (annotation, *get_args(annotation))]
+    return next((mark.kind for mark in marks if mark), None)
+
+
 def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
     """Whether a value is a mapping; YAML's keys are strings."""
     return isinstance(value, Mapping)
