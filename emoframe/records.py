@@ -217,17 +217,33 @@ class Prediction:
 
     Attributes:
         id: The item's id.
-        probability: Probability of each class, shape (K,),
+        probability: Probability of each class, the mean over views, shape (K,).
         label: Gold label where it was opened, else None.
         subject: The subject, where known.
+        votes: Most probable class of each view; empty where there was one view only.
     """
 
     id: str
     probability: NDArray[np.float64]
     label: int | None = None
     subject: str | None = None
+    votes: tuple[int, ...] = ()
 
     @property
     def predicted(self) -> int:
-        """Index of the most probable class."""
+        """Index of the most probable class: the soft vote of the views."""
         return int(np.argmax(self.probability))
+
+    @property
+    def voted(self) -> int:
+        """Index of the class that most views name: their hard vote; ties go by probability."""
+        if not self.votes:
+            return self.predicted
+        count = np.bincount(self.votes, minlength=len(self.probability))
+        tied = np.flatnonzero(count == count.max())
+        return int(tied[np.argmax(self.probability[tied])])
+
+    @property
+    def disagreement(self) -> float:
+        """Share of the views that name another class than the hard vote."""
+        return float(np.mean([vote != self.voted for vote in self.votes])) if self.votes else 0.0

@@ -13,18 +13,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from emoframe.core.errors import RunError
 from emoframe.core.files import replacing, write_text
 from emoframe.core.schema import plain
-from emoframe.evidence.metrics import Scores, open_test, openings, pooled, score
+from emoframe.evidence.metrics import (
+    Scores,
+    correctness,
+    open_test,
+    openings,
+    pooled,
+    score,
+)
 from emoframe.learning.clips import Clips, collate
 from emoframe.learning.data import prepare
+from emoframe.learning.model import Recognizer
 from emoframe.learning.run import Run, load_run, open_run
 from emoframe.records import Prediction
+
+MEANS = ("macro_f1", "disagreement")
+"""Scores without an interval: over seeds, their mean is given."""
 
 
 def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Scores:
@@ -96,8 +109,15 @@ def summary(
     caption = f"{split}, {runs[0].card['protocol']}; intervals: {scores[0].accuracy.method}"
     if split == "test":
         if len(runs) > 1:
-            whole = pooled([_predictions(run, split) for run in runs])
-            rows.append({"seed": "all", "accuracy": str(whole)} | _means(scores))
+            whole = pooled(correctness([saved_predictions(run, split) for run in runs]))
+            means = {
+                name: np.mean([row[name] for row in rows]) for name in rows[0] if name in MEANS
+            }
+            known = rows[0] | {name: str(interval) for name, interval in whole.items()}
+            known |= {name: round(float(value), 3) for name, value in means.items()}
+            rows.append({name: known[name] for name in rows[0]} | {"seed": "all"})
+        known = getattr(prepare(runs[0].experiment).dataset, "ceilings", dict)()
+        caption += "".join(f"; {name} {share:.3f}" for name, share in known.items())
         opened = sum(len(openings(run.folder)) for run in runs)
         caption += f"; test labels opened {opened} times by these {len(runs)} runs"
     result = pd.DataFrame(rows)
@@ -105,40 +125,45 @@ def summary(
     return result
 
 
-def _means(scores: Sequence[Scores]) -> dict[str, float]:
-    names = ("majority", "balanced_accuracy", "macro_f1")
-    means = {name: round(sum(getattr(s, name) for s in scores) / len(scores), 3) for name in names}
-    return means | {"items": scores[0].count}
-
-
-def _predictions(run: Run, split: str) -> list[Prediction]:
+def saved_predictions(run: Run, split: str) -> list[Prediction]:
     """Read the predictions that `evaluate` wrote."""
     text = {"dtype": str, "keep_default_na": False}
     rows = pd.read_csv(run.folder / f"predictions-{split}.csv", **text)  # pyright: ignore[reportArgumentType]
     probability = rows[[f"prob_{name}" for name in run.classes]].to_numpy(float)
     labels = [run.classes.index(label) if label else None for label in rows["label"]]
     subjects = [subject or None for subject in rows["subject"]]
-    return [Prediction(*row) for row in zip(rows["id"], probability, labels, subjects, strict=True)]
+    votes = [tuple(map(int, given.split())) for given in rows.get("votes", [""] * len(rows))]
+    columns = zip(rows["id"], probability, labels, subjects, votes, strict=True)
+    return [Prediction(*row) for row in columns]
 
 
 def predict_clips(run: Run, clips: Clips) -> list[Prediction]:
-    """Return what a run says about clips, in their order."""
-    model = run.model()
+    """Return what a run says about clips, in their order: the votes of all their views."""
+    model, count = run.model(), run.experiment.view.votes
+    views = np.stack([_probability(model, run, clips.seen(view)) for view in range(count)])
+    mean, votes = views.mean(0), views.argmax(-1)
+    return [
+        Prediction(
+            ref.id, mean[n], ref.label, ref.subject, tuple(votes[:, n].tolist()) * (count > 1)
+        )
+        for n, ref in enumerate(clips.refs)
+    ]
+
+
+def _probability(model: Recognizer, run: Run, clips: Clips) -> NDArray[np.float64]:
+    """Return the class probabilities of one view of clips, (clips, K)."""
     device = next(model.parameters()).device
     loader = DataLoader(clips, run.experiment.train.batch_size, collate_fn=collate)
-    refs = {ref.id: ref for ref in clips.refs}
-    predictions: list[Prediction] = []
     with torch.inference_mode():
-        for batch in loader:
-            output = model(**_to(batch, device))
-            probability = output.logits_NK.double().softmax(-1).cpu().numpy()
-            for item, row in zip(batch["ids"], probability, strict=True):
-                predictions.append(Prediction(item, row, refs[item].label, refs[item].subject))
-    return predictions
+        outputs = [model(**_to(batch, device)).logits_NK.double().softmax(-1) for batch in loader]
+    return torch.cat(outputs).cpu().numpy()
 
 
 def table(predictions: Sequence[Prediction], classes: Sequence[str]) -> pd.DataFrame:
-    """Return predictions as a table: id, subject, label, predicted class, one column per class."""
+    """Return predictions as a table: id, subject, label, predicted class, one column per class.
+
+    `votes` holds the class index that each view named, where there are several views.
+    """
     rows = [
         {
             "id": p.id,
@@ -146,6 +171,7 @@ def table(predictions: Sequence[Prediction], classes: Sequence[str]) -> pd.DataF
             "label": None if p.label is None else classes[p.label],
             "predicted": classes[p.predicted],
             **{f"prob_{name}": float(q) for name, q in zip(classes, p.probability, strict=True)},
+            **({"votes": " ".join(map(str, p.votes))} if p.votes else {}),
         }
         for p in predictions
     ]

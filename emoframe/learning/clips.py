@@ -7,6 +7,8 @@ it is sampled and which random numbers that takes is decided here, once, for eve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 import torch.utils.data
 
 from emoframe.core.errors import DataError
+from emoframe.learning.augment import Augmentation, in_space, in_time
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.features import keypoint_features, rng, sample_frames
 from emoframe.records import Keypoints, Sample, SampleRef, Target, View
@@ -31,7 +34,7 @@ class Clips(torch.utils.data.Dataset[Sample]):
         loaders: Where each input comes from, by the input's name.
         layout: The layout that the keypoints must have.
         experiment: View settings and seed.
-        training: Whether sampling is random.
+        training: Whether sampling is random and clips are augmented.
     """
 
     metainfo: Mapping[str, Any] = {}
@@ -52,6 +55,7 @@ class Clips(torch.utils.data.Dataset[Sample]):
         self.seed = experiment.seed
         self.training = training
         self.epoch = 0
+        self.view = 0
 
     def __len__(self) -> int:
         """Number of items."""
@@ -60,8 +64,14 @@ class Clips(torch.utils.data.Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         """Return one view of one item."""
         ref = self.refs[index]
-        view = View(self.seed, self.epoch if self.training else 0, 0, self.training)
-        return self.sample(ref, view)
+        epoch = self.epoch if self.training else 0
+        return self.sample(ref, View(self.seed, epoch, self.view, self.training))
+
+    def seen(self, view: int) -> Clips:
+        """Return the same clips as another view shows them; view 0 is the same each time."""
+        other = copy(self)
+        other.view = view
+        return other
 
     def sample(self, ref: SampleRef, view: View) -> Sample:
         """Return a chosen view of an item.
@@ -76,8 +86,14 @@ class Clips(torch.utils.data.Dataset[Sample]):
         for name, load in self.loaders.items():
             keypoints = check_keypoints(load(ref), self.layout, ref.id)
             generator = rng(view, ref.id) if view.training or view.index else None
+            change = None
+            if generator and view.training and settings.augment != Augmentation():
+                keypoints = in_time(keypoints, settings.augment, generator)
+                change = partial(
+                    in_space, settings=settings.augment, layout=self.layout, generator=generator
+                )
             frames = sample_frames(len(keypoints), settings.frames, generator)
-            inputs[name], masks[name] = keypoint_features(keypoints, settings, frames)
+            inputs[name], masks[name] = keypoint_features(keypoints, settings, frames, change)
             times[name] = keypoints.time_s[frames] - keypoints.time_s[0]
         present = {name: bool(mask.any()) for name, mask in masks.items()}
         return Sample(ref.id, inputs, masks, times, present, ref.label)

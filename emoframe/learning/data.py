@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from emoframe.core.errors import ComponentError, DataError, EmoframeError
 from emoframe.core.registry import create
 from emoframe.interfaces import Dataset
+from emoframe.learning.augment import check_mirror
 from emoframe.learning.clips import Clips, check_keypoints, collate
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Wiring
@@ -53,8 +55,11 @@ def prepare(experiment: Experiment) -> Data:
     dataset: Dataset = create("dataset", experiment.dataset)
     refs, test = dataset.samples("train"), dataset.samples("test")
     check_refs(refs, test, dataset.classes)
+    if experiment.train.shuffle_labels:
+        refs = shuffled(refs, experiment.seed)
     train, val = cut_validation(refs, experiment.train.val_fraction, experiment.seed)
     joints = joint_layout(experiment, dataset)
+    check_mirror(experiment.view.keypoints.augment, joints)
     load = loaders(experiment, dataset)
 
     def clips(items: Sequence[SampleRef], training: bool) -> Clips:
@@ -136,6 +141,13 @@ def joint_layout(experiment: Experiment, dataset: Dataset) -> SkeletonLayout:
     return layout(
         create("pose_estimator", experiment.perception.pose_estimator, {"device": "cpu"}).layout
     )
+
+
+def shuffled(refs: Sequence[SampleRef], seed: int) -> list[SampleRef]:
+    """Return the items with their labels dealt out at random."""
+    labels = [ref.label for ref in refs]
+    order = np.random.default_rng(seed).permutation(len(labels))
+    return [replace(ref, label=labels[n]) for ref, n in zip(refs, order, strict=True)]
 
 
 def check_refs(

@@ -106,6 +106,8 @@ class Train:
             third, fourth, ...
         precision: Of the arithmetic; anything but float32 is mixed and needs a GPU.
         workers: Processes that load data.
+        shuffle_labels: Train on labels that were given to items at random: a control, which must
+            come out at chance.
     """
 
     epochs: Annotated[int, Gt(0)] = 30
@@ -118,6 +120,7 @@ class Train:
     val_fraction: Annotated[float, Gt(0), Le(0.5)] = 0.2
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
     workers: Annotated[int, Ge(0)] = 0
+    shuffle_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,12 @@ class ViewSettings:
 
     Attributes:
         keypoints: Sampling and offsets of keypoints.
+        votes: Views of each clip that vote at evaluation, each sampled anew (W2S-34); clips that
+            are shorter than a view look the same in all of them.
     """
 
     keypoints: KeypointView = field(default_factory=KeypointView)
+    votes: Annotated[int, Ge(1)] = 1
 
 
 @dataclass(frozen=True)

@@ -101,13 +101,16 @@ class GroupEncoder(nn.Module):
     def __init__(self, branch: Branch, wiring: Wiring, group: str) -> None:
         super().__init__()
         backbone, encoder, pooling = branch.parts(group)
-        self.joints = list(wiring.layout.group(group))
-        self.norm = KeypointNorm(wiring, len(self.joints))
+        joints = wiring.layout.group(group)
+        run = range(joints[0], joints[0] + len(joints))
+        # neighbours in the layout are cut out without a copy
+        self.joints = slice(run.start, run.stop) if joints == tuple(run) else list(joints)
+        self.norm = KeypointNorm(wiring, len(joints))
         self.backbone: Any = create(
             "keypoint_backbone",
             backbone,
             {
-                "num_joints": len(self.joints),
+                "num_joints": len(joints),
                 "in_channels": wiring.in_channels,
                 "edges": wiring.layout.group_edges(group),
             },

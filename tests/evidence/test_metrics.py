@@ -12,7 +12,7 @@ import pytest
 import emoframe
 from emoframe import api
 from emoframe.core.errors import DataError, RunError
-from emoframe.evidence.metrics import open_test, openings, pooled, score
+from emoframe.evidence.metrics import correctness, open_test, openings, pooled, score
 from emoframe.records import Prediction
 
 
@@ -27,7 +27,7 @@ def test_scores_come_with_baseline_and_size() -> None:
     found = score(predictions([0, 0, 0, 1], [0, 0, 1, 1]), ["lose", "win"])
     assert found.accuracy.value == 0.75
     assert found.majority == 0.75
-    assert found.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
+    assert found.balanced_accuracy.value == pytest.approx((2 / 3 + 1) / 2)
     assert found.recall == pytest.approx({"lose": 2 / 3, "win": 1.0})
     assert found.confusion.tolist() == [[2, 1], [0, 1]]
     assert found.count == 4
@@ -35,10 +35,29 @@ def test_scores_come_with_baseline_and_size() -> None:
 
 def test_seeds_are_no_new_items() -> None:
     one, other = predictions([0, 0, 1, 1], [0, 0, 1, 0]), predictions([0, 0, 1, 1], [0, 1, 1, 1])
-    assert pooled([one, other]).value == 0.75
-    assert "4 items" in pooled([one, other]).method
+    found = pooled(correctness([one, other]))["accuracy"]
+    assert found.value == 0.75
+    assert "4 items" in found.method
     with pytest.raises(DataError, match="different items"):
-        pooled([one, other[:3]])
+        correctness([one, other[:3]])
+
+
+def test_views_vote_and_their_disagreement_is_told() -> None:
+    hard = Prediction("a", np.array([0.6, 0.4]), 1, votes=(1, 0, 1))
+    assert (hard.predicted, hard.voted) == (0, 1)
+    assert hard.disagreement == pytest.approx(1 / 3)
+    tied = Prediction("b", np.array([0.6, 0.4]), 0, votes=(1, 0))
+    assert tied.voted == 0
+    found = score([hard, tied], ["lose", "win"])
+    assert (found.accuracy.value, found.hard_vote.value, found.views) == (0.5, 1.0, 3)
+    assert found.disagreement == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert {"hard_vote", "disagreement", "views"} <= set(found.table().columns)
+
+
+def test_one_view_casts_no_vote(finished: Path) -> None:
+    found = api.evaluate(finished, "val")
+    assert found.hard_vote is None
+    assert not {"hard_vote", "disagreement"} & set(found.table().columns)
 
 
 def test_nothing_labelled_is_nothing_to_score() -> None:

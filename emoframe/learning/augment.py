@@ -1,0 +1,145 @@
+"""Augmentation of keypoint clips: what a training view changes, as one part of the config.
+
+Decided here: a clip is changed as a whole, before features are computed, so that coordinates and
+offsets tell the same story. Geometry is one affine map per clip in the clip's own unit, measured in
+boxes; the box itself stays where it was, or scale and shift would be normalised away again. Speed
+changes the clock, not the frames: a lag of 0.32 s then spans more frames or fewer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from emoframe.core.errors import ConfigError, Problem
+from emoframe.records import Keypoints
+from emoframe.skeleton import SkeletonLayout
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What training may do to a clip; the defaults do nothing. Drawn once per clip and view.
+
+    Attributes:
+        crop: Least share of the clip that a random window keeps.
+        speed: Largest factor by which a clip is made faster or slower, less one.
+        rotation_deg: Largest angle in the picture plane; in 3-D, standard deviation about each
+            axis, in degrees.
+        scale: Largest relative change of size.
+        shift: Largest shift along each axis, in box sizes.
+        noise: Standard deviation of noise on each coordinate, in box sizes.
+        joint_dropout: Chance that a joint is masked for the whole clip.
+        mirror: Chance that left and right change places, by the layout's partner table.
+    """
+
+    crop: Annotated[float, Gt(0), Le(1)] = 1.0
+    speed: Annotated[float, Ge(0), Le(1)] = 0.0
+    rotation_deg: Annotated[float, Ge(0), Le(180)] = 0.0
+    scale: Annotated[float, Ge(0), Lt(1)] = 0.0
+    shift: Annotated[float, Ge(0), Le(1)] = 0.0
+    noise: Annotated[float, Ge(0), Le(1)] = 0.0
+    joint_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
+    mirror: Annotated[float, Ge(0), Le(1)] = 0.0
+
+
+def check_mirror(settings: Augmentation, layout: SkeletonLayout) -> None:
+    """Refuse to mirror a layout that does not say what is left and what is right.
+
+    Raises:
+        ConfigError: It is asked for.
+    """
+    if settings.mirror and layout.mirror == tuple(range(layout.num_joints)):
+        raise ConfigError(
+            [
+                Problem(
+                    "view.keypoints.augment.mirror",
+                    f"is {settings.mirror:g}, and the layout {layout.name!r} names no left/right "
+                    "partners; give the data set a `mirror` table or set it to 0",
+                )
+            ]
+        )
+
+
+def in_time(
+    keypoints: Keypoints, settings: Augmentation, generator: np.random.Generator
+) -> Keypoints:
+    """Return a random window of a clip, on a random clock."""
+    total = len(keypoints)
+    kept = max(1, round(total * generator.uniform(settings.crop, 1)))
+    start = int(generator.integers(0, total - kept + 1))
+    factor = (1 + settings.speed) ** generator.uniform(-1, 1)
+    if kept == total and factor == 1:
+        return keypoints
+    window = slice(start, start + kept)
+    return replace(
+        keypoints,
+        xy=keypoints.xy[window],
+        confidence=keypoints.confidence[window],
+        valid=keypoints.valid[window],
+        time_s=keypoints.time_s[window] * factor,
+        box=None if keypoints.box is None else keypoints.box[window],
+        cut=None if keypoints.cut is None else keypoints.cut[window],
+    )
+
+
+def in_space(
+    xy: NDArray[Any],
+    known: NDArray[np.bool_],
+    box: tuple[NDArray[Any], NDArray[Any]],
+    settings: Augmentation,
+    layout: SkeletonLayout,
+    generator: np.random.Generator,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Move the joints of a clip and mask some.
+
+    Args:
+        xy: Coordinates (T, V, dims), zero where they are not known.
+        known: Where they are, (T, V).
+        box: Origin and size of the box of each frame, (T, dims) each, NaN where there is none.
+        settings: How much.
+        layout: Names the partners for mirroring.
+        generator: Draws everything.
+
+    Returns:
+        New coordinates and where they are known.
+    """
+    dims = xy.shape[-1]
+    matrix = _turn(dims, settings.rotation_deg, generator)
+    matrix = matrix * (1 + settings.scale * generator.uniform(-1, 1))
+    shift = settings.shift * generator.uniform(-1, 1, dims)
+    mirrored = generator.random() < settings.mirror
+    kept = generator.random(xy.shape[1]) >= settings.joint_dropout
+    size = _middle(box[1])
+    centre = _middle(box[0]) + size / 2
+    if mirrored:
+        partner = list(layout.mirror)
+        xy, known = xy[:, partner], known[:, partner]
+        matrix = matrix * np.where(np.arange(dims) == 0, -1, 1)[:, None]
+    xy = xy @ matrix.astype(xy.dtype) + (centre - centre @ matrix + shift * size).astype(xy.dtype)
+    if settings.noise:
+        xy = xy + generator.standard_normal(xy.shape, np.float32) * np.float32(
+            settings.noise * size.max()
+        )
+    # a clip without any joint would be no clip
+    return xy, known & kept if (known & kept).any() else known
+
+
+def _middle(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the median over frames, (dims,); 0 where no frame has a box."""
+    there = values[np.isfinite(values).all(-1)]
+    return np.median(there, 0).astype(float) if len(there) else np.zeros(values.shape[-1])
+
+
+def _turn(dims: int, degrees: float, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Return a random rotation matrix, to be multiplied from the right."""
+    if dims == 3:
+        return Rotation.from_rotvec(
+            generator.normal(0, degrees, 3) if degrees else np.zeros(3), degrees=True
+        ).as_matrix()
+    angle = np.deg2rad(degrees * generator.uniform(-1, 1))
+    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
