@@ -23,6 +23,7 @@ from emoframe.skeleton_maps import (
     MEDIAPIPE_TO_OPENPOSE_137,
     WHOLEBODY_133_TO_OPENPOSE_137,
     JointMap,
+    partners,
 )
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "JointMap",
     "SkeletonLayout",
     "layout",
+    "partners",
 ]
 
 Edges = tuple[tuple[int, int], ...]

@@ -1,4 +1,4 @@
-"""Maps from the point sets of other estimators into `openpose_137`, as data.
+"""Maps between joints: from other estimators' points into `openpose_137`, and from left to right.
 
 Kept beside `skeleton.py` only because the numbers are many; import them from there. Decided here:
 a target without a source stays masked, and a target that is the mean of several points is valid
@@ -7,6 +7,8 @@ only where all of them are.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +16,30 @@ from numpy.typing import NDArray
 
 from emoframe.core.errors import DataError
 
+SIDES = tuple(
+    pair
+    for one, other in (("left", "right"), ("l", "r"), ("Left", "Right"), ("L", "R"))
+    for pair in ((one, other), (other, one))
+)
 Sources = tuple[tuple[int, ...], ...]
+
+
+def partners(joints: Sequence[str]) -> tuple[int, ...]:
+    """Return the left/right partner of each joint, as its name tells; itself where none is told.
+
+    `left_wrist` and `right_wrist`, `l_knee` and `r_knee`, `LElbow` and `RElbow` are partners.
+    """
+    number = {name: n for n, name in enumerate(joints)}
+
+    def partner(name: str) -> str:
+        for left, right in SIDES:
+            swapped = re.sub(rf"^{left}(?=[_A-Z0-9])|(?<=_){left}(?=_|$)", right, name)
+            if swapped != name and swapped in number:
+                return swapped
+        return name
+
+    found = [number[partner(name)] for name in joints]
+    return tuple(other if found[other] == n else n for n, other in enumerate(found))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from emoframe.skeleton import (
     JointMap,
     SkeletonLayout,
     layout,
+    partners,
 )
 
 ARM = {"name": "arm", "joints": ("shoulder", "elbow", "wrist")}
@@ -228,3 +229,13 @@ def test_points_of_another_set_are_refused() -> None:
 def test_a_map_to_points_that_do_not_exist_is_refused() -> None:
     with pytest.raises(DataError, match=r"source points of 0 to 1 \(wrong: \[2\]\)"):
         JointMap("two", 2, "arm", ((0,), (2,)), (1.0, 1.0))
+
+
+def test_names_tell_left_from_right() -> None:
+    assert partners(["nose", "left_eye", "right_eye"]) == (0, 2, 1)
+    assert partners(["neck", "r_knee", "l_knee", "r_hip"]) == (0, 2, 1, 3)
+    assert partners(["LElbow", "RElbow", "Lip"]) == (1, 0, 2)
+    assert partners(["hand_left", "hand_right", "leftover"]) == (1, 0, 2)
+    assert partners(OPENPOSE_137.joints[:19]) == OPENPOSE_137.mirror[:19][:9] + (
+        12, 13, 14, 9, 10, 11, 16, 15, 18, 17,
+    )  # fmt: skip

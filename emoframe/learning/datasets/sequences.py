@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from emoframe.core.errors import DataError, suggest
 from emoframe.interfaces import Split
 from emoframe.records import Keypoints, SampleRef
-from emoframe.skeleton import SkeletonLayout
+from emoframe.skeleton import SkeletonLayout, partners
 
 Axes = Literal["xy", "xyz", "xyc"]
 
@@ -49,7 +49,7 @@ class Sequences:
 
     A folder holds `index.csv` with the columns `file`, `label`, `split` and, if known, `subject`,
     one `.npy` (frames, joints, 2 or 3) per row and, if known, `layout.json` with any of `joints`,
-    `edges`, `groups`, `mirror`.
+    `edges`, `groups`, `mirror`. Where no `mirror` is given, the joints' names tell left from right.
 
     Args:
         path: An npz file or a folder.
@@ -280,9 +280,7 @@ def _spec(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"{file}: is no JSON: {error}") from error
     known = ["joints", "edges", "groups", "mirror"]
-    strange = (
-        [key for key in spec if key not in known] if isinstance(spec, dict) else ["no mapping"]
-    )
+    strange = [k for k in spec if k not in known] if isinstance(spec, dict) else ["no mapping"]
     if strange:
         raise DataError(
             f"{file}: unknown {strange[0]!r}{suggest(strange[0], known)} (takes {', '.join(known)})"
@@ -291,10 +289,11 @@ def _spec(file: Path) -> dict[str, Any]:
 
 
 def _layout(name: str, num_joints: int, spec: Mapping[str, Any]) -> SkeletonLayout:
+    joints = tuple(spec.get("joints") or (f"joint{n}" for n in range(num_joints)))
     return SkeletonLayout(
         name=name,
-        joints=tuple(spec.get("joints") or (f"joint{n}" for n in range(num_joints))),
+        joints=joints,
         edges=tuple((int(a), int(b)) for a, b in spec.get("edges", ())),
         groups={key: tuple(joints) for key, joints in spec.get("groups", {}).items()},
-        mirror=tuple(spec.get("mirror") or range(num_joints)),
+        mirror=tuple(spec.get("mirror") or partners(joints)),
     )
