@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,14 @@ import torch
 
 from emoframe import api
 from emoframe.core.errors import ConfigError
+from emoframe.core.registry import registry
+from emoframe.core.schema import plain
 from emoframe.learning.clips import collate
 from emoframe.learning.data import Data, prepare
+from emoframe.learning.features import KeypointView, keypoint_features
 from emoframe.learning.model import KeypointNorm, Recognizer, Wiring
 from emoframe.learning.temporal_encoders.transformer import time_code
+from emoframe.records import Keypoints, Sample
 from emoframe.skeleton import SkeletonLayout
 
 
@@ -118,3 +123,60 @@ def test_positions_follow_time_and_not_the_frame_number() -> None:
     slow, fast = torch.arange(10)[None] / 10.0, torch.arange(20)[None] / 20.0
     torch.testing.assert_close(time_code(slow, 8), time_code(fast, 8)[:, ::2])
     assert time_code(slow, 7).shape == (1, 10, 7)
+
+
+ODD = SkeletonLayout(
+    "odd",
+    joints=("a", "b", "c", "d"),
+    edges=((0, 1), (1, 2)),
+    groups={"three": (0, 1, 2), "one": (3,)},
+)
+"""A layout with a group of a single joint, which no edge reaches."""
+
+PARTS = [
+    (kind, name)
+    for kind in ("keypoint_backbone", "temporal_encoder", "pooling", "loss")
+    for name in registry(kind).names()
+]
+
+
+def awkward_batch() -> dict[str, Any]:
+    """A whole clip, one without any joint of a group, one valid frame, and two empty frames."""
+    generator = np.random.default_rng(0)
+    samples: list[Sample] = []
+    for frames, valid in ((9, 9), (9, 9), (9, 1), (2, 2)):
+        xy = generator.normal(size=(frames, 4, 2)).astype(np.float32)
+        seen = np.zeros((frames, 4), bool)
+        seen[:valid] = True
+        if len(samples) == 1:
+            seen[:, 3] = False
+        if frames == 2:
+            seen[:] = [[True, False, False, False], [False] * 4]
+        keypoints = Keypoints(xy, seen.astype(np.float32), seen, np.arange(frames) / 25, "odd")
+        x, mask = keypoint_features(keypoints, KeypointView(), np.arange(frames))
+        by_name = {"keypoints": keypoints.time_s}
+        samples.append(
+            Sample(str(len(samples)), {"keypoints": x}, {"keypoints": mask}, by_name,
+                   {"keypoints": True}, len(samples) % 2)
+        )  # fmt: skip
+    return collate(samples)
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_no_part_stumbles_over_short_masked_or_lonely_clips(
+    kind: str, name: str, tiny: list[str]
+) -> None:
+    part = {"type": name, **plain(registry(kind).offer(name).component.example)}
+    experiment = api.load("quickstart", tiny)
+    branch, loss = experiment.model.branches["keypoints"], experiment.model.loss
+    branch, loss = (branch, part) if kind == "loss" else (replace(branch, **{kind: part}), loss)
+    torch.manual_seed(0)
+    model = Recognizer(
+        replace(experiment.model, branches={"keypoints": branch}, loss=loss),
+        Wiring(ODD, 2, 3, (3, 2)),
+    )
+    value = model(**awkward_batch(), mode="loss")["loss"]
+    value.backward()
+    assert torch.isfinite(value)
+    broken = [n for n, p in model.named_parameters() if p.grad is not None and p.grad.isnan().any()]
+    assert not broken
