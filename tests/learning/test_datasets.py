@@ -11,10 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import emoframe
 from emoframe.core.errors import DataError
 from emoframe.learning.datasets.manifest import Manifest
-from emoframe.learning.datasets.planted import Planted
 from emoframe.learning.datasets.sequences import Sequences
 from emoframe.testing import check_dataset
 
@@ -208,31 +206,3 @@ def test_a_manifest_without_its_videos_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").unlink()
     with pytest.raises(DataError, match=r"b.mp4 is not beside it \(1 videos"):
         dataset.samples("train")
-
-
-def test_planted_videos_hold_the_truth_that_was_planted() -> None:
-    calm = Planted(train=4, test=4, frames=128, events=(0.0, 6.0), amplitude=50.0)
-    still = Planted(train=4, test=4, frames=128, events=(0.0, 6.0), amplitude=0.0)
-    for ref in calm.samples("train"):
-        moved = calm.load(ref)["keypoints"].xy - still.load(ref)["keypoints"].xy
-        frames = {
-            t for start, length in calm.event_frames(ref.id) for t in range(start, start + length)
-        }
-        seen = set(np.flatnonzero((np.abs(np.nan_to_num(moved)) > 1).any((1, 2))).tolist())
-        assert seen <= frames
-        assert bool(frames) is (ref.label == 1)
-
-
-def test_the_oracle_of_planted_videos_is_as_good_as_designed() -> None:
-    dataset = emoframe.build("dataset", "planted", test=2000)
-    assert dataset.oracle_accuracy() == pytest.approx(0.905, abs=0.02)
-
-
-def test_planted_videos_depend_on_the_seed_and_on_nothing_else() -> None:
-    one, same, other = Planted(seed=1), Planted(seed=1), Planted(seed=2)
-    ref = one.samples("train")[3]
-    np.testing.assert_array_equal(one.load(ref)["keypoints"].xy, same.load(ref)["keypoints"].xy)
-    assert not np.array_equal(
-        one.load(ref)["keypoints"].xy, other.load(ref)["keypoints"].xy, equal_nan=True
-    )
-    assert not one.load(ref)["keypoints"].valid[:, 10].any()
