@@ -24,6 +24,8 @@ from emoframe.skeleton import SkeletonLayout
 
 Loader = Callable[[SampleRef], Keypoints]
 """Fetches one input of one item."""
+KEPT_BYTES = 2**30
+"""Memory for views that look the same in every epoch; what finds no room is computed again."""
 
 
 class Clips(torch.utils.data.Dataset[Sample]):
@@ -56,6 +58,8 @@ class Clips(torch.utils.data.Dataset[Sample]):
         self.training = training
         self.epoch = 0
         self.view = 0
+        self._kept: dict[tuple[str, int], Sample] = {}
+        self._room = KEPT_BYTES
 
     def __len__(self) -> int:
         """Number of items."""
@@ -64,13 +68,21 @@ class Clips(torch.utils.data.Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         """Return one view of one item."""
         ref = self.refs[index]
+        if (ref.id, self.view) in self._kept:
+            return self._kept[ref.id, self.view]
         epoch = self.epoch if self.training else 0
-        return self.sample(ref, View(self.seed, epoch, self.view, self.training))
+        sample, same = self._sample(ref, View(self.seed, epoch, self.view, self.training))
+        size = sum(array.nbytes for array in sample.inputs.values())
+        if same and size <= self._room:
+            self._kept[ref.id, self.view] = sample
+            self._room -= size
+        return sample
 
     def seen(self, view: int) -> Clips:
         """Return the same clips as another view shows them; view 0 is the same each time."""
         other = copy(self)
         other.view = view
+        other._kept, other._room = {}, 0  # looked at once only
         return other
 
     def sample(self, ref: SampleRef, view: View) -> Sample:
@@ -79,24 +91,31 @@ class Clips(torch.utils.data.Dataset[Sample]):
         Raises:
             DataError: The item's keypoints do not fit the layout.
         """
+        return self._sample(ref, view)[0]
+
+    def _sample(self, ref: SampleRef, view: View) -> tuple[Sample, bool]:
+        """Return a view, and whether it looks the same in every epoch."""
         settings = self.settings.keypoints
         inputs: dict[str, Any] = {}
         masks: dict[str, Any] = {}
         times: dict[str, Any] = {}
+        same = True
+        augmented = view.training and settings.augment != Augmentation()
         for name, load in self.loaders.items():
             keypoints = check_keypoints(load(ref), self.layout, ref.id)
             generator = rng(view, ref.id) if view.training or view.index else None
             change = None
-            if generator and view.training and settings.augment != Augmentation():
+            if generator and augmented:
                 keypoints = in_time(keypoints, settings.augment, generator)
                 change = partial(
                     in_space, settings=settings.augment, layout=self.layout, generator=generator
                 )
+            same &= not view.training or (not augmented and len(keypoints) <= settings.frames)
             frames = sample_frames(len(keypoints), settings.frames, generator)
             inputs[name], masks[name] = keypoint_features(keypoints, settings, frames, change)
             times[name] = keypoints.time_s[frames] - keypoints.time_s[0]
         present = {name: bool(mask.any()) for name, mask in masks.items()}
-        return Sample(ref.id, inputs, masks, times, present, ref.label)
+        return Sample(ref.id, inputs, masks, times, present, ref.label), same
 
 
 def check_keypoints(keypoints: Keypoints, layout: SkeletonLayout, item: str) -> Keypoints:

@@ -55,6 +55,8 @@ class KeypointNorm(nn.Module):
 
     FLOOR = 1e-6
     """Least variance: less than a thousandth of the box is jitter, not movement."""
+    FRAMES = 128
+    """About so many frames of a clip, evenly spaced, are looked at; more say nothing new."""
 
     def __init__(self, wiring: Wiring, num_joints: int, momentum: float = 0.1) -> None:
         super().__init__()
@@ -68,15 +70,17 @@ class KeypointNorm(nn.Module):
 
     def forward(self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor) -> torch.Tensor:
         """Return x_NTVC, normalised where it was measured."""
-        cut = self.dims * (1 + self.lags)
-        x, validity = x_NTVC[..., :cut], x_NTVC[..., cut:]
-        measured = torch.cat([mask_NTV[..., None].to(x), validity], -1)
-        measured = measured.repeat_interleave(self.dims, -1)
-        if self.training:
-            self._observe((x * measured).detach(), measured)
-        mean, var = self.statistics()
-        x = (x - mean) * var.rsqrt() * measured
-        return torch.cat([x, validity], -1)
+        with torch.no_grad():  # nothing here is learned, so that one copy of x is enough
+            if self.training:
+                few = slice(None, None, max(1, x_NTVC.shape[1] // self.FRAMES))
+                self._observe(x_NTVC[:, few], mask_NTV[:, few])
+            mean, var = self.statistics()
+            scale = nn.functional.pad(var.rsqrt(), (0, self.lags), value=1.0)
+            shift = nn.functional.pad(-mean * var.rsqrt(), (0, self.lags))
+            x = torch.addcmul(shift.to(x_NTVC), x_NTVC, scale.to(x_NTVC))
+            for n, measured in enumerate(self._measured(x_NTVC, mask_NTV)):
+                x[..., n * self.dims : (n + 1) * self.dims] *= measured
+            return x
 
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and variance, each (V, C); 0 and 1 for what was never measured."""
@@ -85,8 +89,14 @@ class KeypointNorm(nn.Module):
         var = (self.square_VC / count - mean**2).clamp(min=self.FLOOR)
         return mean, torch.where(self.count_VC > 0, var, 1.0)
 
-    def _observe(self, x: torch.Tensor, measured: torch.Tensor) -> None:
+    def _measured(self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor) -> list[torch.Tensor]:
+        """Return whether the coordinates and each offset were measured, (N, T, V, 1) each."""
+        return [mask_NTV[..., None], *x_NTVC[..., self.dims * (1 + self.lags) :].split(1, -1)]
+
+    def _observe(self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor) -> None:
         """Move the averages of count, sum and sum of squares towards those of the batch."""
+        measured = torch.cat(self._measured(x_NTVC, mask_NTV), -1).repeat_interleave(self.dims, -1)
+        x = x_NTVC[..., : measured.shape[-1]] * measured
         for average, seen in (
             (self.count_VC, measured),
             (self.sum_VC, x),

@@ -71,6 +71,29 @@ def test_evaluation_is_not_augmented() -> None:
         np.testing.assert_array_equal(plain.inputs["keypoints"], asked.inputs["keypoints"])
 
 
+def test_what_looks_the_same_each_time_is_computed_once() -> None:
+    loads: list[str] = []
+
+    def load(ref: SampleRef) -> Keypoints:
+        loads.append(ref.id)
+        return clip()
+
+    for settings, frames, training, times in (
+        (Augmentation(), 50, True, 1), (Augmentation(), 20, True, 2), (ALL, 50, True, 2),
+        (ALL, 20, False, 1),
+    ):  # fmt: skip
+        view = ViewSettings(keypoints=KeypointView(frames=frames, augment=settings))
+        experiment = Experiment(dataset={"type": "planted"}, view=view)
+        loads.clear()
+        found = Clips([SampleRef("a")], {"keypoints": load}, FACE, experiment, training=training)
+        first = found[0]
+        found.epoch = 1
+        again = found[0]
+        assert len(loads) == times, (settings, frames, training)
+        same = np.array_equal(first.inputs["keypoints"], again.inputs["keypoints"])
+        assert same == (times == 1)
+
+
 def test_the_default_changes_nothing() -> None:
     keypoints = clip()
     x, mask = keypoint_features(keypoints, KeypointView(), np.arange(50))
