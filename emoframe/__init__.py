@@ -20,7 +20,7 @@ from emoframe.core.errors import ComponentError, DataError, EmoframeError
 from emoframe.core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from emoframe.api import evaluate, extract, load_run, predict, train
+    from emoframe.api import evaluate, extract, load_run, predict, sweep, train
     from emoframe.core.plugins import component
     from emoframe.core.registry import build
 
@@ -37,6 +37,7 @@ __all__ = [
     "hookimpl",
     "load_run",
     "predict",
+    "sweep",
     "train",
 ]
 
@@ -47,6 +48,7 @@ _HOME = {
     "extract": "emoframe.api",
     "load_run": "emoframe.api",
     "predict": "emoframe.api",
+    "sweep": "emoframe.api",
     "train": "emoframe.api",
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,10 @@ from emoframe.core import config
 from emoframe.core.errors import DataError
 from emoframe.core.registry import create
 from emoframe.core.schema import plain
+from emoframe.evidence.compare import ROW_FAILURES, compare, save
 from emoframe.evidence.evaluate import evaluate, summary
 from emoframe.evidence.predict import predict
+from emoframe.evidence.sweep import load_sweep, row_folder, seeds_of
 from emoframe.interfaces import Dataset, Split
 from emoframe.learning.checkpoint import epochs
 from emoframe.learning.data import check_clips, prepare, rehearse
@@ -25,7 +28,12 @@ from emoframe.learning.sources import stage_parts
 from emoframe.perception.pipeline import OnProgress, Row
 from emoframe.perception.pipeline import extract as extract_videos
 
-__all__ = ["Run", "evaluate", "extract", "load", "load_run", "predict", "summary", "train"]
+__all__ = [
+    "Run", "evaluate", "extract", "load", "load_run", "load_sweep", "predict", "seeds_of",
+    "summary", "sweep", "train",
+]  # fmt: skip
+OnSweepEpoch = Callable[[Path, Mapping[str, float]], None]
+OnRun = Callable[[Path, str], None]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
@@ -68,9 +76,53 @@ def train(
     return done
 
 
-def seeds_of(experiment: Experiment, count: int) -> list[Experiment]:
-    """Return an experiment once per seed, from its own seed on."""
-    return [replace(experiment, seed=experiment.seed + n) for n in range(count)]
+def sweep(
+    source: str | Path | Mapping[str, Sequence[Experiment]],
+    run: str | Path,
+    overrides: Sequence[str] = (),
+    test: str = "",
+    on_epoch: OnSweepEpoch = lambda folder, row: None,
+    on_run: OnRun = lambda folder, reason: None,
+) -> pd.DataFrame:
+    """Train the rows of a sweep one by one, and return and write their table.
+
+    A killed sweep goes on when it is started again. A row that fails is one with a reason.
+
+    Args:
+        source: A sweep file, the name of a shipped one, or what `load_sweep` made of it.
+        run: Folder; a run lies in `row/seed-n`, the table in `sweep.csv` and `sweep.json`.
+        overrides: `key=value` items over every row of a file.
+        test: Why test is opened; empty scores on validation.
+        on_epoch: Called with the run folder and one row per finished epoch.
+        on_run: Called with each run folder and why it failed, empty where it did not.
+
+    Raises:
+        ConfigError: With everything that is wrong with any row, before anything is trained.
+    """
+    rows = source if isinstance(source, Mapping) else load_sweep(source, overrides)
+    trained = {
+        name: _train_row(experiments, Path(run) / row_folder(name), on_epoch, on_run)
+        for name, experiments in rows.items()
+    }
+    table = compare(trained, "test" if test else "val", test)
+    save(table, Path(run))
+    return table
+
+
+def _train_row(
+    experiments: Sequence[Experiment], folder: Path, on_epoch: OnSweepEpoch, on_run: OnRun
+) -> list[Run] | str:
+    """Train the seeds of a row; return its runs, or why the first that failed did."""
+    runs: list[Run] = []
+    for one in experiments:
+        place = folder / f"seed-{one.seed}"
+        try:
+            runs.append(train(one, place, on_epoch=partial(on_epoch, place)))
+        except ROW_FAILURES as error:
+            on_run(place, str(error))
+            return f"seed {one.seed}: {error}"
+        on_run(place, "")
+    return runs
 
 
 def videos(experiment: Experiment) -> list[Path]:

@@ -14,7 +14,8 @@ from emoframe.core.errors import ConfigError
 from emoframe.learning.experiment import Experiment
 
 ROOT = Path(__file__).parents[1] / "configs"
-WHOLE = sorted(p for p in ROOT.rglob("*.yaml") if "base" not in p.relative_to(ROOT).parts)
+EXPERIMENTS = sorted(set(ROOT.rglob("*.yaml")) - set(ROOT.glob("sweeps/*")))
+WHOLE = [path for path in EXPERIMENTS if "base" not in path.relative_to(ROOT).parts]
 GIVEN = {"sequences.yaml": ["dataset.path=x.npz"], "videos.yaml": ["dataset.path=x.csv"]}
 
 
@@ -29,7 +30,7 @@ def keys(node: yaml.Node, path: str = "") -> Iterator[tuple[str, yaml.Node]]:
 
 def typos() -> list[Any]:
     found = []
-    for path in sorted(ROOT.rglob("*.yaml")):
+    for path in EXPERIMENTS:
         for dotted, key in keys(yaml.compose(path.read_text())):
             found.append(pytest.param(path, key, id=f"{path.stem}:{dotted}"))
     return found

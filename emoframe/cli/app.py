@@ -17,8 +17,8 @@ from emoframe.core.errors import EXIT_MISTAKE, EmoframeError
 from emoframe.core.plugins import loaded
 
 COMMANDS = (
-    "demo", "list", "show", "plugins", "check", "fill", "schema", "extract", "train", "test",
-    "predict", "licences", "docs", "doctor",
+    "demo", "list", "show", "plugins", "check", "fill", "schema", "extract", "train", "sweep",
+    "test", "predict", "licences", "docs", "doctor",
 )  # fmt: skip
 
 

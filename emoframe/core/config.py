@@ -101,7 +101,7 @@ def load(name: str | Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: A file is no YAML mapping, a base is missing, or an override is malformed.
     """
     config = _read(find(name), ())
-    return _overrides(overrides).over(config) if overrides else config
+    return layer(overrides).over(config) if overrides else config
 
 
 def check(section: type[T], config: Config) -> T:
@@ -172,21 +172,26 @@ def _lines(node: yaml.Node | None, name: str, path: str = "") -> dict[str, str]:
     return found
 
 
-def _overrides(items: Sequence[str]) -> Config:
+def layer(items: Sequence[str], place: str = COMMAND_LINE) -> Config:
+    """Read `key=value` items that were written at a place, as a config to lay over another.
+
+    Raises:
+        ConfigError: One of them is malformed.
+    """
     data: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for item in items:
         key, equals, text = item.partition("=")
         if not equals or not key.strip("."):
-            raise ConfigError([Problem("", f"{item!r} is not of the form key=value", COMMAND_LINE)])
+            raise ConfigError([Problem("", f"{item!r} is not of the form key=value", place)])
         try:
             value = OmegaConf.to_container(OmegaConf.create(f"value: {text}"), resolve=False)
         except (yaml.YAMLError, OmegaConfBaseException) as error:
-            raise ConfigError([Problem(key, f"cannot be read: {error}", COMMAND_LINE)]) from error
+            raise ConfigError([Problem(key, f"cannot be read: {error}", place)]) from error
         nested: Any = cast("dict[str, Any]", value)["value"]
         steps = key.split(".")
         for step in reversed(steps):
             nested = {step: nested}
         data = merge(data, nested)
-        origins |= {".".join(steps[: n + 1]): COMMAND_LINE for n in range(len(steps))}
+        origins |= {".".join(steps[: n + 1]): place for n in range(len(steps))}
     return Config(data, origins)

@@ -38,7 +38,7 @@ class Interval:
 
     def __str__(self) -> str:
         """As in `0.872 [0.811, 0.933]`."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:z.3f} [{self.low:z.3f}, {self.high:z.3f}]"
 
 
 def wilson(hits: float, count: float) -> tuple[float, float]:

@@ -173,12 +173,16 @@ class EpochEnd(Hook):
 
     def _row(self, runner: Any, metrics: dict[str, float]) -> dict[str, float]:
         steps = len(runner.train_loop.dataloader)
-        losses = runner.message_hub.get_scalar("train/loss").data[0][-steps:]
+        losses, seconds = (
+            runner.message_hub.get_scalar(f"train/{name}").data[0][-steps:]
+            for name in ("loss", "time")
+        )
         return {
             "epoch": runner.epoch,
             "train_loss": float(losses.mean()),
             "lr": float(runner.optim_wrapper.get_lr()["lr"][0]),
             **{f"val_{key}": float(value) for key, value in metrics.items()},
+            "ms_per_step": 1000 * float(np.median(seconds)),  # loading included
         }
 
 

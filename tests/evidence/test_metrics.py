@@ -11,8 +11,10 @@ import pytest
 
 import emoframe
 from emoframe import api
-from emoframe.core.errors import DataError, RunError
+from emoframe.core.errors import ConfigError, DataError, RunError
+from emoframe.evidence.evaluate import saved_predictions
 from emoframe.evidence.metrics import correctness, open_test, openings, pooled, score
+from emoframe.learning.data import prepare
 from emoframe.records import Prediction
 
 
@@ -101,3 +103,20 @@ def test_a_summary_says_how_often_test_was_opened(finished: Path) -> None:
     assert {"accuracy", "majority", "items"} <= set(table.columns)
     written = json.loads((finished / "scores-test.json").read_text())
     assert written["count"] == 6
+
+
+def test_every_view_is_sampled_anew_and_its_vote_is_kept(tmp_path: Path, tiny: list[str]) -> None:
+    run = api.train("quickstart", tmp_path, [*tiny, "train.epochs=1", "view.votes=5"])
+    found = api.evaluate(run, "val")
+    assert found.views == 5 and found.hard_vote is not None
+    saved = saved_predictions(run, "val")
+    assert all(len(prediction.votes) == 5 for prediction in saved)
+    clips = prepare(run.experiment).val
+    first, second = clips.seen(0)[0], clips.seen(1)[0]
+    assert not np.array_equal(first.times["keypoints"], second.times["keypoints"])
+    np.testing.assert_array_equal(second.inputs["keypoints"], clips.seen(1)[0].inputs["keypoints"])
+
+
+def test_fewer_views_than_one_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"view\.votes"):
+        api.load("quickstart", ["view.votes=0"])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from emoframe.evidence.stats import accuracy_interval, wilson
+from emoframe.core.errors import DataError
+from emoframe.evidence.stats import accuracy_interval, balanced_interval, paired, wilson
 
 
 @pytest.mark.parametrize(("hits", "count"), [(72, 104), (0, 10), (10, 10), (1, 3)])
@@ -54,3 +55,49 @@ def test_some_unknown_subjects_make_all_unknown() -> None:
 
 def test_an_interval_reads_as_papers_print_it() -> None:
     assert str(accuracy_interval(np.array([1.0] * 72 + [0.0] * 32))) == "0.692 [0.598, 0.773]"
+
+
+def test_a_paired_difference_holds_its_two_intervals() -> None:
+    generator = np.random.default_rng(0)
+    first = (generator.random((5, 200)) < 0.7).astype(float)
+    other = np.maximum(first, generator.random((5, 200)) < 0.2)
+    over_seeds, over_items = paired(first, other)
+    assert over_seeds.value == over_items.value == pytest.approx((other - first).mean())
+    assert over_seeds.low > 0 and over_items.low > 0
+    assert "5 seeds" in over_seeds.method and "200 items" in over_items.method
+    by_subject = paired(first, other, [f"s{n // 20}" for n in range(200)])[1]
+    assert "10 subjects" in by_subject.method
+
+
+def test_nothing_is_known_over_a_single_seed() -> None:
+    right = np.array([[1.0, 0.0, 1.0]])
+    assert np.isinf(paired(right, right)[0].high)
+    with pytest.raises(DataError, match="cannot be paired"):
+        paired(right, np.ones((2, 3)))
+
+
+def test_seeds_that_agree_are_no_proof() -> None:
+    right = np.tile([1.0, 0.0, 1.0, 1.0], (3, 1))
+    over_seeds, _ = paired(right, right)
+    assert over_seeds.low < 0 < over_seeds.high
+
+
+def test_each_class_weighs_the_same_in_balanced_accuracy() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    always = (labels == 0).astype(float)
+    found = balanced_interval(always, labels)
+    assert found.value == 0.5
+    assert found.low <= 0.5 <= found.high
+    clustered = balanced_interval(always, labels, [f"s{n % 7}" for n in range(100)])
+    assert "7 subjects" in clustered.method
+
+
+def test_balanced_intervals_cover_the_truth() -> None:
+    generator = np.random.default_rng(3)
+    labels = np.array([0] * 70 + [1] * 30)
+    hits = 0
+    for _ in range(300):
+        right = (generator.random(100) < np.where(labels == 0, 0.9, 0.6)).astype(float)
+        found = balanced_interval(right, labels)
+        hits += found.low <= 0.75 <= found.high
+    assert 0.91 < hits / 300 < 0.99

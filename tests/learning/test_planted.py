@@ -236,7 +236,7 @@ def test_a_real_track_keeps_its_jitter_and_its_gaps_to_and_fro(real: Path) -> No
 
 
 def test_a_run_knows_which_track_it_was(real: Path) -> None:
-    assert planted().fingerprint() == {}
+    assert planted().fingerprint() != planted(amplitude=5.0).fingerprint()
     assert planted().protocol == "planted:cross_part"
     assert planted(real_tracks=real).protocol == "planted:cross_part:openpose_137"
     assert len(planted(real_tracks=real).fingerprint()["real_tracks"]) == 64

@@ -67,4 +67,4 @@ def test_a_run_says_what_made_it(finished: Path) -> None:
     assert card["libraries"]["torch"]
     assert "emoframe 0.1.0" in card["plugins"]
     assert card["synthetic"] is True
-    assert card["items"] == {"train": 18, "val": 6, "test": 6}
+    assert card["items"] == {"train": 20, "val": 4, "test": 6}

@@ -122,8 +122,15 @@ class Planted:
         return {"keypoints": self._video(ref.id)}
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the hash of the real track, if there is one."""
-        return self.motion.fingerprint()
+        """Return what decides the videos beside their names, labels and subjects."""
+        world = [
+            self.world.rates.tolist(),
+            self.amplitude,
+            self.confound,
+            self.motion.frames,
+            self.seed,
+        ]
+        return {"world": repr(world), **self.motion.fingerprint()}
 
     def event_frames(self, item: str) -> NDArray[np.int64]:
         """Return the planted truth of an item in the order of time.

@@ -1,0 +1,258 @@
+"""A sweep trains each row once per seed, loses nothing, and prints no number on its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emoframe import api
+from emoframe.core import config
+from emoframe.core.errors import ConfigError
+from emoframe.evidence.evaluate import saved_predictions
+from emoframe.evidence.metrics import correctness, openings, pooled
+from emoframe.evidence.stats import paired
+
+HIDDEN = "model.branches.keypoints.keypoint_backbone.hidden"
+ROWS = f"""\
+base: quickstart
+overrides: [train.lr=0.01, {HIDDEN}=8]
+seeds: 2
+rows:
+  small: []
+  Big one: [{HIDDEN}=16, train.lr=0.02]
+"""
+FAILS = "  too few: [train.val_fraction=0.01]\n"
+REASON = "the promise of the sweep"
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Write:
+    """Return a function that writes a sweep file."""
+
+    def write(text: str) -> Path:
+        (tmp_path / "sweep.yaml").write_text(text)
+        return tmp_path / "sweep.yaml"
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def small(tiny: list[str]) -> list[str]:
+    """Overrides over every row; `hidden` is left to the rows."""
+    return [item for item in tiny if not item.startswith(HIDDEN)]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> Path:
+    """Folder of a sweep that is finished and was tested once, beside its file."""
+    folder = tmp_path_factory.mktemp("swept")
+    (folder / "sweep.yaml").write_text(ROWS)
+    api.sweep(folder / "sweep.yaml", folder / "runs", small, REASON)
+    return folder
+
+
+def runs_of(swept: Path, row: str) -> list[api.Run]:
+    return [api.load_run(swept / "runs" / row / f"seed-{n}") for n in (0, 1)]
+
+
+def refusal(file: Path, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as refused:
+        api.load_sweep(file, overrides)
+    return str(refused.value)
+
+
+def test_each_row_is_trained_once_per_seed(swept: Path) -> None:
+    folders = sorted(path.parent for path in (swept / "runs").rglob("resolved.yaml"))
+    names = [str(path.relative_to(swept / "runs")) for path in folders]
+    assert names == ["big-one/seed-0", "big-one/seed-1", "small/seed-0", "small/seed-1"]
+    big, small = runs_of(swept, "big-one")[1].experiment, runs_of(swept, "small")[0].experiment
+    assert (big.seed, big.train.lr, small.train.lr) == (1, 0.02, 0.01)
+    assert big.train.epochs == small.train.epochs == 2  # what was typed is laid over every row
+
+
+def test_the_table_says_all_that_a_number_needs(swept: Path) -> None:
+    written = json.loads((swept / "runs" / "sweep.json").read_text())
+    first, other = written["rows"]
+    for row, folder in ((first, "small"), (other, "big-one")):
+        runs = runs_of(swept, folder)
+        whole = correctness([saved_predictions(run, "test") for run in runs])
+        assert row["accuracy"]["low"] <= row["accuracy"]["value"] <= row["accuracy"]["high"]
+        assert row["accuracy"]["value"] == pytest.approx(pooled(whole)["accuracy"].value)
+        assert row["parameters"] == sum(p.numel() for p in runs[0].model().parameters())
+        assert row["ms per step"] > 0
+        assert (row["epochs"], row["majority"]) == (2, 0.5)
+    assert other["parameters"] > first["parameters"]
+    for part in (
+        "test, planted",
+        "6 items",
+        "SYNTHETIC",
+        "opened 4 times by these 4",
+        "fair basis",
+    ):
+        assert part in written["caption"]
+
+
+def test_a_difference_is_paired_over_seeds_and_over_items(swept: Path) -> None:
+    both = [
+        correctness([saved_predictions(run, "test") for run in runs_of(swept, row)])
+        for row in ("small", "big-one")
+    ]
+    expected = paired(both[0].right, both[1].right, both[0].subjects)
+    _, other = json.loads((swept / "runs" / "sweep.json").read_text())["rows"]
+    for interval, unit in zip(expected, ("seeds", "items"), strict=True):
+        told = other[f"vs small ({unit})"]
+        assert [told["low"], told["high"]] == pytest.approx([interval.low, interval.high])
+        assert told["method"] == interval.method
+
+
+def test_running_again_trains_nothing_and_opens_nothing(swept: Path, small: list[str]) -> None:
+    def stamps() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in (swept / "runs").rglob("best.pth")}
+
+    before, trained = stamps(), []
+    table = (swept / "runs" / "sweep.csv").read_text()
+    again = [swept / "sweep.yaml", swept / "runs", small, REASON]
+    api.sweep(*again, on_epoch=lambda folder, row: trained.append(folder))
+    assert not trained
+    assert stamps() == before
+    assert len(openings(swept / "runs" / "small" / "seed-0")) == 1
+    assert (swept / "runs" / "sweep.csv").read_text() == table
+
+
+def test_predictions_older_than_the_weights_are_made_again(
+    written: Write, tmp_path: Path, small: list[str]
+) -> None:
+    file = written(ROWS.partition("  Big one")[0])
+    api.sweep(file, tmp_path / "runs", [*small, "seeds=1"], REASON)
+    run = tmp_path / "runs" / "small" / "seed-0"
+    later = (run / "predictions-test.csv").stat().st_mtime + 10
+    os.utime(run / "checkpoints" / "best.pth", (later, later))
+    table = api.sweep(file, tmp_path / "runs", [*small, "seeds=1"], REASON)
+    assert "opened 2 times by these 1" in table.attrs["caption"]
+
+
+def test_a_sweep_that_was_stopped_goes_on(written: Write, tmp_path: Path, small: list[str]) -> None:
+    def stop(folder: Path, _: str) -> None:
+        raise KeyboardInterrupt
+
+    again, trained = [written(ROWS), tmp_path / "runs", [*small, "seeds=1"]], []
+    with pytest.raises(KeyboardInterrupt):
+        api.sweep(*again, on_run=stop)
+    table = api.sweep(*again, on_epoch=lambda folder, _: trained.append(folder))
+    assert trained == [tmp_path / "runs" / "big-one" / "seed-0"] * 2
+    assert table["accuracy"].notna().all()
+
+
+def test_without_a_reason_the_table_is_on_validation(swept: Path, small: list[str]) -> None:
+    table = api.sweep(swept / "sweep.yaml", swept / "runs", small)
+    assert table.attrs["caption"].startswith("val, ")
+    assert "is not test" in table.attrs["caption"]
+    assert "opened 4 times" in table.attrs["caption"]  # as many as before
+    for accuracy, seeds in zip(table["accuracy"], table["seeds (min to max)"], strict=True):
+        low, high = map(float, seeds.split(" to "))
+        assert low - 1e-3 <= accuracy.value <= high + 1e-3
+        assert accuracy.low <= accuracy.value <= accuracy.high
+    assert table["vs small (seeds)"].notna().tolist() == [False, True]
+    assert table["vs small (items)"].notna().tolist() == [False, True]
+
+
+def test_rows_on_other_data_are_not_compared(
+    written: Write, tmp_path: Path, small: list[str]
+) -> None:
+    file = written(ROWS.replace("small: []", "small: [dataset.seed=1]"))
+    table = api.sweep(file, tmp_path / "runs", [*small, "seeds=1"], REASON)
+    assert table["accuracy"].notna().all()
+    assert not [name for name in table if name.startswith("vs ")]
+
+
+def test_a_row_that_fails_is_a_row_with_a_reason(swept: Path, small: list[str]) -> None:
+    (swept / "more.yaml").write_text(ROWS + FAILS)
+    told: list[str] = []
+    table = api.sweep(
+        swept / "more.yaml", swept / "runs", small, on_run=lambda _, reason: told.append(reason)
+    )
+    assert table["accuracy"].notna().tolist() == [True, True, False]
+    assert "seed 0: the rarest class has" in table["failed"].tolist()[2]
+    assert [bool(reason) for reason in told] == [False] * 4 + [True]
+
+
+def test_a_table_of_nothing_but_failures_has_no_number(
+    written: Write, tmp_path: Path, small: list[str]
+) -> None:
+    file = written(ROWS.partition("  small")[0] + FAILS)
+    table = api.sweep(file, tmp_path / "runs", small)
+    assert list(table.columns) == ["row", "failed"]
+    assert "no items" in table.attrs["caption"]
+
+
+def test_the_command_says_by_its_exit_code_that_a_row_failed(swept: Path, small: list[str]) -> None:
+    (swept / "one.yaml").write_text(ROWS.partition("  Big one")[0] + FAILS)
+    args = ["sweep", str(swept / "one.yaml"), *small, "--seeds", "1", "--run", str(swept / "runs")]
+    done = subprocess.run(
+        [sys.executable, "-m", "emoframe", *args, "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    good, bad = json.loads(done.stdout)
+    assert good["accuracy"]["low"] <= good["accuracy"]["high"]
+    assert bad["failed"].startswith("seed 0: ")
+    assert "run 1/2" in done.stderr
+    assert "seed-0 failed: the rarest class" in done.stderr
+
+
+def test_every_problem_of_every_row_is_shown_with_its_row(written: Write) -> None:
+    bad = "  typo: [train.epohcs=3, seeds=3]\n  half: [train.lr]\n"
+    lines = refusal(written(ROWS + bad), "train.batch_size=0").splitlines()
+    assert len(lines) == 4
+    for part in (
+        "sweep.yaml:7, row 'typo'  train.epohcs: unknown; did you mean 'epochs'?",
+        "sweep.yaml:7, row 'typo'  seeds: unknown; did you mean 'seed'",
+        "sweep.yaml:8, row 'half'  'train.lr' is not of the form key=value",
+        "command line, row 'small', 'Big one', 'typo'  train.batch_size: must be int > 0, got 0",
+    ):
+        assert any(line.startswith(part) for line in lines), lines
+
+
+def test_what_is_wrong_with_all_rows_is_shown_once(written: Write) -> None:
+    assert refusal(written(ROWS.replace("train.lr=0.01", "train.lrr=0.01"))).splitlines() == [
+        "sweep.yaml:2  train.lrr: unknown; did you mean 'lr'? (Train takes "
+        + ", ".join(vars(api.load("quickstart").train))
+        + ")"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("small: []", f"small: [train.lr=0.02, {HIDDEN}=16]"), "same experiment as row 'small'"),
+        (("Big one", "SMALL"), "sweep.yaml:6  rows.SMALL: has the same folder name as row 'small'"),
+        (("Big one", "'??'"), "has no letter or digit"),
+        (("rows:", "rowz:"), "sweep.yaml:4  rowz: unknown; did you mean 'rows'?"),
+        (("seeds: 2", "trian: {}"), "sweep.yaml:3  trian: unknown; did you mean 'train'?"),
+        (("seeds: 2", "seeds: 0"), "sweep.yaml:3  seeds: must be int > 0, got 0"),
+        (("base: quickstart", "base: quickstrat"), "there is no config 'quickstrat'"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused(
+    change: tuple[str, str], says: str, written: Write
+) -> None:
+    assert says in refusal(written(ROWS.replace(*change)))
+
+
+def test_a_sweep_without_rows_is_refused(written: Write) -> None:
+    assert "needs at least one row" in refusal(written("base: quickstart\nrows: {}\n"))
+    assert "rows: is required" in refusal(written("base: quickstart\n"))
+
+
+def test_every_shipped_sweep_is_right() -> None:
+    files = [path for folder in config.shipped() for path in (folder / "sweeps").glob("*.yaml")]
+    assert files
+    for file in files:
+        assert all(api.load_sweep(file).values())
