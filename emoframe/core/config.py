@@ -65,16 +65,21 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def find(name: str | Path, beside: Path | None = None) -> Path:
+def find(name: str | Path, child: Path | None = None) -> Path:
     """Find a config by path, or by name among the configs that emoframe and its plugins ship.
+
+    Args:
+        name: The path or name.
+        child: The config that inherits from it: its folder is looked at first, and a file that has
+            the name of a shipped config may inherit from that one.
 
     Raises:
         EmoframeError: There is none.
     """
-    folders = [*([beside] if beside else []), Path(), *shipped()]
+    folders = [*([child.parent] if child else []), Path(), *shipped()]
     for folder in folders:
         for candidate in (folder / name, folder / f"{name}.yaml"):
-            if candidate.is_file():
+            if candidate.is_file() and not (child and candidate.samefile(child)):
                 return candidate
     known = sorted(str(p.relative_to(f)) for f in shipped() for p in f.rglob("*.yaml"))
     raise EmoframeError(
@@ -150,7 +155,7 @@ def _read(path: Path, children: tuple[Path, ...]) -> Config:
             text = f"must be the name of a config or a list of names, got {base!r}"
             raise ConfigError([Problem("base", text, config.where("base"))])
         try:
-            parent = find(base, path.parent)
+            parent = find(base, path)
         except EmoframeError as error:
             raise ConfigError([Problem("base", str(error), config.where("base"))]) from error
         inherited = _read(parent, (*children, path.resolve())).over(inherited)

@@ -60,7 +60,7 @@ def test_each_value_knows_where_it_was_written(tmp_path: Path) -> None:
         ("a: [1\n", "cannot be read"),
         ("a: 1\na: 2\n", "duplicate"),
         ("base: absent\n", "there is no config 'absent'"),
-        ("base: self\n", "inherits from itself"),
+        ("base: self\n", "there is no config 'self'"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -134,3 +134,17 @@ def test_an_input_that_nothing_feeds_is_a_problem(tmp_path: Path) -> None:
         config.check(Experiment, config.load("quickstart", ["model.branches.frames={}"]))
     with pytest.raises(ConfigError, match="add a `perception` section"):
         config.check(Experiment, config.load("quickstart", ["features.keypoints=mediapipe"]))
+
+
+def test_files_that_inherit_in_a_circle_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "one.yaml", "base: other\n")
+    write(tmp_path, "other.yaml", "base: one\n")
+    with pytest.raises(ConfigError, match="inherits from itself"):
+        config.load(tmp_path / "one.yaml")
+
+
+def test_a_file_may_have_the_name_of_the_shipped_config_it_extends(tmp_path: Path) -> None:
+    write(tmp_path, "quickstart.yaml", "base: quickstart\nseed: 7\n")
+    data = config.load(tmp_path / "quickstart.yaml").data
+    assert data["seed"] == 7
+    assert data["dataset"]["type"] == "planted"
