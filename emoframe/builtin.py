@@ -15,62 +15,108 @@ W2S = "https://arxiv.org/abs/2602.08057"
 LEARNING = "emoframe.learning"
 
 
+COMPONENTS = (
+    Component(
+        kind="detector",
+        name="whole_frame",
+        target="emoframe.perception.detectors.whole_frame:WholeFrame",
+    ),
+    Component(
+        kind="keypoint_backbone",
+        name="mlp",
+        target=f"{LEARNING}.keypoint_backbones.mlp:MLP",
+        example={"hidden": 16, "layers": 2, "dropout": 0.0},
+        paper=W2S,
+    ),
+    Component(
+        kind="keypoint_backbone",
+        name="gcn",
+        target=f"{LEARNING}.keypoint_backbones.gcn:GCN",
+        example={"channels": 8, "hidden": 16, "dropout": 0.0},
+        paper="https://arxiv.org/abs/1609.02907",
+    ),
+    Component(
+        kind="keypoint_backbone",
+        name="gin",
+        target=f"{LEARNING}.keypoint_backbones.gin:GIN",
+        example={"channels": 8, "hidden": 16, "dropout": 0.0},
+        paper="https://arxiv.org/abs/1810.00826",
+    ),
+    Component(
+        kind="keypoint_backbone",
+        name="gat",
+        target=f"{LEARNING}.keypoint_backbones.gat:GAT",
+        example={"channels": 8, "heads": 2, "hidden": 16, "dropout": 0.0},
+        paper="https://arxiv.org/abs/1710.10903",
+    ),
+    Component(
+        kind="temporal_encoder",
+        name="transformer",
+        target=f"{LEARNING}.temporal_encoders.transformer:Transformer",
+        example={"dim": 16, "layers": 1, "heads": 2, "dropout": 0.0},
+        paper=W2S,
+    ),
+    Component(
+        kind="temporal_encoder",
+        name="patch_transformer",
+        target=f"{LEARNING}.temporal_encoders.patch_transformer:PatchTransformer",
+        example={"patch": 3, "dim": 16, "layers": 1, "heads": 2, "dropout": 0.0},
+        paper=W2S,
+    ),
+    Component(kind="pooling", name="mean", target=f"{LEARNING}.pooling.mean:Mean", paper=W2S),
+    Component(
+        kind="pooling",
+        name="attention",
+        target=f"{LEARNING}.pooling.attention:Attention",
+        example={"hidden": 8},
+        paper="https://arxiv.org/abs/1802.04712",
+    ),
+    Component(
+        kind="fusion_head",
+        name="concat_residual",
+        target=f"{LEARNING}.fusion_heads.concat_residual:ConcatResidual",
+        example={"dropout": 0.0},
+        paper=W2S,
+    ),
+    Component(
+        kind="loss",
+        name="cross_entropy",
+        target=f"{LEARNING}.losses.cross_entropy:CrossEntropy",
+        example={"label_smoothing": 0.1, "balanced": True},
+    ),
+    Component(
+        kind="loss",
+        name="focal",
+        target=f"{LEARNING}.losses.focal:Focal",
+        example={"gamma": 2.0, "label_smoothing": 0.1, "balanced": True},
+        paper="https://arxiv.org/abs/1708.02002",
+    ),
+    Component(
+        kind="dataset",
+        name="sequences",
+        target=f"{LEARNING}.datasets.sequences:Sequences",
+        example={"path": "sequences.npz"},
+    ),
+    Component(
+        kind="dataset",
+        name="manifest",
+        target=f"{LEARNING}.datasets.manifest:Manifest",
+        example={"path": "videos.csv"},
+    ),
+    Component(
+        kind="dataset",
+        name="planted",
+        target=f"{LEARNING}.datasets.planted:Planted",
+        example={"train": 20, "test": 10, "frames": 64, "videos_per_subject": 2},
+    ),
+)
+"""Every part of the distribution `emoframe`, in the order of the data."""
+
+
 @hookimpl
 def emoframe_components() -> list[Component]:
     """Return every part of the distribution `emoframe`."""
-    return [
-        Component(
-            kind="detector",
-            name="whole_frame",
-            target="emoframe.perception.detectors.whole_frame:WholeFrame",
-        ),
-        Component(
-            kind="keypoint_backbone",
-            name="mlp",
-            target=f"{LEARNING}.keypoint_backbones.mlp:MLP",
-            example={"hidden": 16, "layers": 2, "dropout": 0.0},
-            paper=W2S,
-        ),
-        Component(
-            kind="temporal_encoder",
-            name="transformer",
-            target=f"{LEARNING}.temporal_encoders.transformer:Transformer",
-            example={"dim": 16, "layers": 1, "heads": 2, "dropout": 0.0},
-            paper=W2S,
-        ),
-        Component(kind="pooling", name="mean", target=f"{LEARNING}.pooling.mean:Mean", paper=W2S),
-        Component(
-            kind="fusion_head",
-            name="concat_residual",
-            target=f"{LEARNING}.fusion_heads.concat_residual:ConcatResidual",
-            example={"dropout": 0.0},
-            paper=W2S,
-        ),
-        Component(
-            kind="loss",
-            name="cross_entropy",
-            target=f"{LEARNING}.losses.cross_entropy:CrossEntropy",
-            example={"label_smoothing": 0.1, "balanced": True},
-        ),
-        Component(
-            kind="dataset",
-            name="sequences",
-            target=f"{LEARNING}.datasets.sequences:Sequences",
-            example={"path": "sequences.npz"},
-        ),
-        Component(
-            kind="dataset",
-            name="manifest",
-            target=f"{LEARNING}.datasets.manifest:Manifest",
-            example={"path": "videos.csv"},
-        ),
-        Component(
-            kind="dataset",
-            name="planted",
-            target=f"{LEARNING}.datasets.planted:Planted",
-            example={"train": 20, "test": 10, "frames": 64, "videos_per_subject": 2},
-        ),
-    ]
+    return list(COMPONENTS)
 
 
 @hookimpl

@@ -103,7 +103,7 @@ def keypoint_features(
         x_TVC, with zeros where nothing was measured, and mask_TV of coordinate validity.
     """
     origin, scale = _frame_of_reference(keypoints)
-    known = keypoints.valid & np.isfinite(scale).all(-1)[:, None]
+    known = keypoints.valid & np.all(np.isfinite(scale), axis=-1, keepdims=True)
     xy = np.where(known[..., None], keypoints.xy, np.float32(0))
     if change is not None:
         xy, known = change(xy, known, (origin, scale))

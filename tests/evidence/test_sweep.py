@@ -255,4 +255,5 @@ def test_every_shipped_sweep_is_right() -> None:
     files = [path for folder in config.shipped() for path in (folder / "sweeps").glob("*.yaml")]
     assert files
     for file in files:
-        assert all(api.load_sweep(file).values())
+        path = config.load(file).data["dataset"].get("path")
+        assert all(api.load_sweep(file, ["dataset.path=x"] if path == "???" else []).values())

@@ -45,6 +45,10 @@ class CrossEntropy(nn.Module):
         prob_NK = target.prob_NK * (1 - self.label_smoothing) + (
             self.label_smoothing / target.prob_NK.shape[1]
         )
-        log_q_NK = output.logits_NK.float().log_softmax(-1)
-        loss_N = -(prob_NK * self.weight_K * log_q_NK).sum(-1)
+        cost_NK = self.cost(output.logits_NK.float().log_softmax(-1))
+        loss_N = (prob_NK * self.weight_K * cost_NK).sum(-1)
         return (loss_N * target.weight_N).sum() / target.weight_N.sum().clamp(min=1e-12)
+
+    def cost(self, log_q_NK: torch.Tensor) -> torch.Tensor:
+        """Return -log q, what a class costs that is true; `focal` weighs it."""
+        return -log_q_NK

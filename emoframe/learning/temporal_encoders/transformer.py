@@ -47,7 +47,9 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         if dim % heads:
-            raise DataError(f"transformer: dim {dim} is no multiple of heads {heads}")
+            raise DataError(
+                f"temporal encoder: dim {dim} is no multiple of heads {heads}; change one of them"
+            )
         self.out_dim = dim
         self.projection = nn.Linear(in_dim, dim)
         hidden = int(dim * expansion)
@@ -58,13 +60,19 @@ class Transformer(nn.Module):
         self, h_NTD: torch.Tensor, time_NT: torch.Tensor, mask_NT: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return tokens, their start and end, and their mask."""
-        x = self.projection(h_NTD) + time_code(time_NT, self.out_dim).to(h_NTD)
-        # attention over no key at all is NaN; a clip without a valid frame attends to its padding
+        return self.encode(h_NTD, time_NT, mask_NT), torch.stack([time_NT, time_NT], -1), mask_NT
+
+    def encode(
+        self, x_NSD: torch.Tensor, time_NS: torch.Tensor, mask_NS: torch.Tensor
+    ) -> torch.Tensor:
+        """Return tokens h_NSD, each at its time, that have attended to the valid ones."""
+        x = self.projection(x_NSD) + time_code(time_NS, self.out_dim).to(x_NSD)
+        # attention over no key at all is NaN; a clip without a valid token attends to its padding
         # instead, which the pooling then ignores
-        keys = mask_NT | ~mask_NT.any(1, keepdim=True)
+        keys = mask_NS | ~mask_NS.any(1, keepdim=True)
         for layer in self.layers:
             x = layer(x, keys)
-        return self.norm(x), torch.stack([time_NT, time_NT], -1), mask_NT
+        return self.norm(x)
 
 
 class Layer(nn.Module):
