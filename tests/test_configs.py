@@ -58,7 +58,7 @@ def test_a_typo_is_refused_with_path_line_and_nearest_name(
         target.write_text(broken if source == path else source.read_text())
     top = tmp_path / (path.relative_to(ROOT) if path in WHOLE else "quickstart.yaml")
     with pytest.raises(ConfigError) as refused:
-        config.check(Experiment, config.load(top, GIVEN.get(top.name, [])))
+        config.check(Experiment, config.load(top, given(path) if path in WHOLE else []))
     mine = [p for p in refused.value.problems if p.path.split(".")[-1] == typo]
     assert mine, [str(problem) for problem in refused.value.problems]
     assert mine[0].where == f"{path.name}:{key.start_mark.line + 1}"
