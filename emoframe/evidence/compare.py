@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from emoframe.core.errors import ComponentError, DataError, RunError
 from emoframe.core.files import replacing, write_text
 from emoframe.core.schema import plain
-from emoframe.evidence.evaluate import evaluate, saved_predictions
+from emoframe.evidence.evaluate import ceilings, evaluate, saved_predictions
 from emoframe.evidence.metrics import openings
 from emoframe.evidence.stats import Interval, accuracy_interval, paired
 from emoframe.learning.run import Run
@@ -203,6 +203,8 @@ def _caption(rows: Sequence[_Judged], methods: Sequence[str], split: str) -> Ite
     yield f"test labels opened {opened} times by these {len(runs)} runs"
     if any(run.synthetic for run in runs):
         yield "SYNTHETIC data: this says nothing about people"
+    if split == "test" and len({run.card["data_hash"] for run in runs}) == 1:
+        yield from (f"{name}: {share:.3f}" for name, share in ceilings(runs[0]).items())
     if split == "test":
         yield (
             "a table of test results that was looked at is no longer a fair basis for choosing "

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from emoframe.core.errors import RunError
 from emoframe.core.files import replacing, write_text
+from emoframe.core.registry import create
 from emoframe.core.schema import plain
 from emoframe.evidence.metrics import (
     Scores,
@@ -116,13 +117,23 @@ def summary(
             known = rows[0] | {name: str(interval) for name, interval in whole.items()}
             known |= {name: round(float(value), 3) for name, value in means.items()}
             rows.append({name: known[name] for name in rows[0]} | {"seed": "all"})
-        known = getattr(prepare(runs[0].experiment).dataset, "ceilings", dict)()
-        caption += "".join(f"; {name} {share:.3f}" for name, share in known.items())
+        caption += "".join(f"; {name} {share:.3f}" for name, share in ceilings(runs[0]).items())
         opened = sum(len(openings(run.folder)) for run in runs)
         caption += f"; test labels opened {opened} times by these {len(runs)} runs"
     result = pd.DataFrame(rows)
     result.attrs["caption"] = caption
     return result
+
+
+def ceilings(run: Run) -> dict[str, float]:
+    """Return what could be scored at most on the test split of generated data, by who knows what.
+
+    Empty for data that was not generated, and where the data set does not say.
+    """
+    if not run.synthetic:
+        return {}
+    dataset: Any = create("dataset", run.experiment.dataset)
+    return dataset.ceilings() if hasattr(dataset, "ceilings") else {}
 
 
 def saved_predictions(run: Run, split: str) -> list[Prediction]:

@@ -100,6 +100,7 @@ def test_a_summary_says_how_often_test_was_opened(finished: Path) -> None:
     before = len(openings(finished))
     table = api.summary([api.load_run(finished)], "test", "checking the summary")
     assert f"opened {before + 1} times" in table.attrs["caption"]
+    assert "oracle" in table.attrs["caption"]
     assert {"accuracy", "majority", "items"} <= set(table.columns)
     written = json.loads((finished / "scores-test.json").read_text())
     assert written["count"] == 6
