@@ -14,7 +14,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import nn
 
-from emoframe.core.errors import ConfigError, Problem, suggest
+from emoframe.core.errors import ConfigError, DataError, Problem, suggest
 from emoframe.core.registry import create
 from emoframe.learning.clips import gold
 from emoframe.learning.experiment import Branch, Model
@@ -116,15 +116,16 @@ class GroupEncoder(nn.Module):
         # neighbours in the layout are cut out without a copy
         self.joints = slice(run.start, run.stop) if joints == tuple(run) else list(joints)
         self.norm = KeypointNorm(wiring, len(joints))
-        self.backbone: Any = create(
-            "keypoint_backbone",
-            backbone,
-            {
-                "num_joints": len(joints),
-                "in_channels": wiring.in_channels,
-                "edges": wiring.layout.group_edges(group),
-            },
-        )
+        known = {
+            "num_joints": len(joints),
+            "in_channels": wiring.in_channels,
+            "edges": wiring.layout.group_edges(group),
+        }
+        try:
+            self.backbone: Any = create("keypoint_backbone", backbone, known)
+        except DataError as error:
+            where = f"group {group!r} of layout {wiring.layout.name!r}"
+            raise DataError(f"{where}: {error}") from error
         self.encoder: Any = create("temporal_encoder", encoder, {"in_dim": self.backbone.out_dim})
         self.pooling: Any = create("pooling", pooling, {"in_dim": self.encoder.out_dim})
         self.out_dim: int = self.encoder.out_dim

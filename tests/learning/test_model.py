@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from emoframe import api
-from emoframe.core.errors import ConfigError
+from emoframe.core.errors import ConfigError, DataError
 from emoframe.core.registry import registry
 from emoframe.core.schema import plain
 from emoframe.learning.clips import collate
 from emoframe.learning.data import Data, prepare
+from emoframe.learning.experiment import Branch, Model
 from emoframe.learning.features import KeypointView, keypoint_features
 from emoframe.learning.model import KeypointNorm, Recognizer, Wiring
 from emoframe.learning.temporal_encoders.transformer import time_code
@@ -41,6 +42,13 @@ def test_each_layout_group_has_parts_of_its_own(tiny: list[str]) -> None:
     output = model(**batch)
     assert output.logits_NK.shape == (3, 2)
     assert set(output.relevance) == {"keypoints.body", "keypoints.face", "keypoints.hands"}
+
+
+def test_a_graph_network_without_edges_names_the_group() -> None:
+    bare = SkeletonLayout("bare", joints=("a", "b"), groups={"pair": (0, 1)})
+    branch = Branch(keypoint_backbone={"type": "gcn"})
+    with pytest.raises(DataError, match=r"group 'pair' of layout 'bare': .*no edge"):
+        Recognizer(Model(branches={"keypoints": branch}), Wiring(bare, 2, 3, (1, 1)))
 
 
 def test_groups_can_be_chosen_and_unknown_ones_are_refused(tiny: list[str]) -> None:
