@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from emoframe.core import config
-from emoframe.core.errors import DataError
+from emoframe.core.errors import ConfigError, DataError, EmoframeError, Problem, RunError
 from emoframe.core.registry import create
 from emoframe.core.schema import plain
-from emoframe.evidence.compare import ROW_FAILURES, compare, save
+from emoframe.evidence.compare import Trained, compare, save
 from emoframe.evidence.evaluate import evaluate, summary
 from emoframe.evidence.predict import predict
 from emoframe.evidence.sweep import load_sweep, row_folder, seeds_of
@@ -90,7 +90,7 @@ def sweep(
 
     Args:
         source: A sweep file, the name of a shipped one, or what `load_sweep` made of it.
-        run: Folder; a run lies in `row/seed-n`, the table in `sweep.csv` and `sweep.json`.
+        run: Folder; a run lies in `row/seed-n`, the table in `sweep-SPLIT.csv` and `.json`.
         overrides: `key=value` items over every row of a file.
         test: Why test is opened; empty scores on validation.
         on_epoch: Called with the run folder and one row per finished epoch.
@@ -98,31 +98,46 @@ def sweep(
 
     Raises:
         ConfigError: With everything that is wrong with any row, before anything is trained.
+        RunError: The reason for opening test says nothing.
     """
+    check_reason(test)
+    if isinstance(source, Mapping) and overrides:
+        raise ConfigError([Problem("", "overrides change a sweep file, not one that was loaded")])
     rows = source if isinstance(source, Mapping) else load_sweep(source, overrides)
     trained = {
         name: _train_row(experiments, Path(run) / row_folder(name), on_epoch, on_run)
         for name, experiments in rows.items()
     }
-    table = compare(trained, "test" if test else "val", test)
-    save(table, Path(run))
+    split = "test" if test else "val"
+    table = compare(trained, split, test)
+    save(table, Path(run), split)
     return table
 
 
 def _train_row(
     experiments: Sequence[Experiment], folder: Path, on_epoch: OnSweepEpoch, on_run: OnRun
-) -> list[Run] | str:
-    """Train the seeds of a row; return its runs, or why the first that failed did."""
+) -> Trained:
+    """Train the seeds of a row up to the first that fails."""
     runs: list[Run] = []
     for one in experiments:
         place = folder / f"seed-{one.seed}"
         try:
             runs.append(train(one, place, on_epoch=partial(on_epoch, place)))
-        except ROW_FAILURES as error:
+        except EmoframeError as error:
             on_run(place, str(error))
-            return f"seed {one.seed}: {error}"
+            return Trained(runs, f"seed {one.seed}: {error}")
         on_run(place, "")
-    return runs
+    return Trained(runs)
+
+
+def check_reason(reason: str) -> None:
+    """Refuse a reason of blanks before hours of training, not after.
+
+    Raises:
+        RunError: It is one.
+    """
+    if reason and not reason.strip():
+        raise RunError("opening the test labels needs a reason, as in --test 'final result'")
 
 
 def videos(experiment: Experiment) -> list[Path]:

@@ -16,30 +16,32 @@ from numpy.typing import NDArray
 
 from emoframe.core.errors import DataError
 
-SIDES = tuple(
-    pair
-    for one, other in (("left", "right"), ("l", "r"), ("Left", "Right"), ("L", "R"))
-    for pair in ((one, other), (other, one))
-)
+SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
 Sources = tuple[tuple[int, ...], ...]
 
 
 def partners(joints: Sequence[str]) -> tuple[int, ...]:
     """Return the left/right partner of each joint, as its name tells; itself where none is told.
 
-    `left_wrist` and `right_wrist`, `l_knee` and `r_knee`, `LElbow` and `RElbow` are partners.
+    `left_wrist` and `right_wrist`, `l knee` and `r knee`, `LElbow` and `RElbow` are partners.
     """
-    number = {name: n for n, name in enumerate(joints)}
+    number = {_words(name): n for n, name in enumerate(joints)}
 
-    def partner(name: str) -> str:
-        for left, right in SIDES:
-            swapped = re.sub(rf"^{left}(?=[_A-Z0-9])|(?<=_){left}(?=_|$)", right, name)
-            if swapped != name and swapped in number:
-                return swapped
-        return name
+    def partner(name: str) -> int:
+        swapped = tuple(SIDES.get(word, word) for word in _words(name))
+        return number.get(swapped, number[_words(name)])
 
-    found = [number[partner(name)] for name in joints]
+    found = [partner(name) for name in joints]
     return tuple(other if found[other] == n else n for n, other in enumerate(found))
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """Split a joint's name into lower-case words: at separators, and before capitals."""
+    return tuple(
+        re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=\b[LR])(?=[A-Z])", " ", re.sub(r"[_\W]+", " ", name))
+        .lower()
+        .split()
+    )
 
 
 @dataclass(frozen=True)

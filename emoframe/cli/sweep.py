@@ -47,6 +47,6 @@ def command(
         )
     found = table.to_dict("records")
     as_json(plain(found)) if json else rows(found)
-    note(f"{table.attrs['caption']}\nruns and sweep.csv are in {folder}")
+    note(f"{table.attrs['caption']}\nruns and the table are in {folder}")
     if "failed" in table:
         raise typer.Exit(EXIT_SOME_FAILED)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +19,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from emoframe.core.errors import ComponentError, DataError, RunError
+from emoframe.core.errors import DataError, EmoframeError, RunError
 from emoframe.core.files import replacing, write_text
 from emoframe.core.schema import plain
 from emoframe.evidence.evaluate import ceilings, evaluate, saved_predictions
 from emoframe.evidence.metrics import openings
-from emoframe.evidence.stats import Interval, accuracy_interval, paired
+from emoframe.evidence.stats import Interval, accuracy_interval, balanced_interval, paired
 from emoframe.learning.run import Run
 from emoframe.records import Prediction
 
-ROW_FAILURES = (ComponentError, DataError, RunError)
-"""What makes a row one with a reason instead of numbers, while the other rows go on."""
-COLUMNS = ("accuracy", "seeds (min to max)", "majority", "parameters", "ms per step", "epochs")
+COLUMNS = (
+    "accuracy", "seeds (min to max)", "balanced accuracy", "majority", "parameters", "ms per step",
+    "epochs",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The runs of a row, and why it has not all of them.
+
+    Attributes:
+        runs: One per seed; those before the one that failed, if one did.
+        failed: Why; empty where none did.
+    """
+
+    runs: Sequence[Run]
+    failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,37 +67,41 @@ class _Judged:
         return [item.subject for item in self.items]
 
 
-def compare(
-    rows: Mapping[str, Sequence[Run] | str], split: str = "val", reason: str = ""
-) -> pd.DataFrame:
+def compare(rows: Mapping[str, Trained], split: str = "val", reason: str = "") -> pd.DataFrame:
     """Put the finished runs of several experiments in one table.
 
     Args:
-        rows: The runs of each row, one per seed, or why there are none.
+        rows: The runs of each row, one per seed.
         split: `val` or `test`.
         reason: Why test is opened, for runs whose present weights were not scored on it yet.
 
     Returns:
         One row each; `failed` says why one has no numbers. `attrs["caption"]` says how the
         numbers came about, line by line.
+
+    Raises:
+        DataError: There is no row.
     """
+    if not rows:
+        raise DataError("there is nothing to compare: no row was given")
     judged: dict[str, _Judged | str] = {}
-    for name, runs in rows.items():
+    for name, row in rows.items():
         try:
-            judged[name] = runs if isinstance(runs, str) else _judge(runs, split, reason)
-        except ROW_FAILURES as error:
+            judged[name] = row.failed or _judge(row.runs, split, reason)
+        except EmoframeError as error:
             judged[name] = str(error)
     first = next(iter(judged))
     lines = [_line(name, row, first, judged[first]) for name, row in judged.items()]
     table = pd.DataFrame(lines, dtype=object).dropna(axis="columns", how="all")
     whole = [row for row in judged.values() if not isinstance(row, str)]
     methods = [line["accuracy"].method for line in lines if line["accuracy"]]
-    table.attrs["caption"] = "\n".join(_caption(whole, methods, split))
+    runs = [run for row in rows.values() for run in row.runs]
+    table.attrs["caption"] = "\n".join(_caption(whole, runs, methods, split))
     return table
 
 
-def save(table: pd.DataFrame, folder: Path) -> None:
-    """Write a table as `sweep.csv`, as printed, and as `sweep.json`, numbers and caption in it.
+def save(table: pd.DataFrame, folder: Path, split: str) -> None:
+    """Write a table as `sweep-SPLIT.csv`, as printed, and as `.json`, with numbers and caption.
 
     Raises:
         RunError: The folder cannot be written to.
@@ -92,14 +109,16 @@ def save(table: pd.DataFrame, folder: Path) -> None:
     whole = {"caption": table.attrs["caption"], "rows": plain(table.to_dict("records"))}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / "sweep.csv") as partial:
+        with replacing(folder / f"sweep-{split}.csv") as partial:
             table.to_csv(partial, index=False)
-        write_text(folder / "sweep.json", json.dumps(whole, indent=1))
+        write_text(folder / f"sweep-{split}.json", json.dumps(whole, indent=1))
     except OSError as error:
         raise RunError(f"{folder} cannot hold the table: {error}") from error
 
 
 def _judge(runs: Sequence[Run], split: str, reason: str) -> _Judged:
+    if not runs:
+        raise DataError("was not trained")
     told = [
         {p.id: p for p in _predictions(run, split, reason) if p.label is not None} for run in runs
     ]
@@ -139,12 +158,13 @@ def _numbers(row: _Judged) -> tuple[Any, ...]:
     seeds = np.nanmean(row.right, 1)
     histories = [run.history() for run in row.runs]
     steps = [epoch["ms_per_step"] for history in histories for epoch in history]
-    labels = Counter(item.label for item in row.items)
+    labels = np.array([item.label for item in row.items])
     weights = row.runs[0].model().parameters()
     return (
         accuracy_interval(_by_item(row), row.subjects),
         f"{seeds.min():.3f} to {seeds.max():.3f}",
-        round(max(labels.values()) / len(row.items), 3),
+        balanced_interval(np.nanmean(row.right, 0), labels, row.subjects),
+        round(np.bincount(labels).max() / len(labels), 3),
         sum(weight.numel() for weight in weights if weight.requires_grad),
         round(float(np.median(steps)), 2),
         round(float(np.mean([len(history) for history in histories])), 1),
@@ -158,6 +178,8 @@ def _difference(first: _Judged, other: _Judged) -> tuple[Interval | None, Interv
         all(one[key] == two[key] for key in ("data_hash", "protocol"))
         and [item.id for item in first.items] == [item.id for item in other.items]
         and np.array_equal(np.isnan(first.right), np.isnan(other.right))
+        and [run.experiment.seed for run in first.runs]
+        == [run.experiment.seed for run in other.runs]
     )
     if not alike:
         return None, None
@@ -188,8 +210,9 @@ def _bounded(interval: Interval) -> Interval | None:
     return interval if math.isfinite(interval.high) else None
 
 
-def _caption(rows: Sequence[_Judged], methods: Sequence[str], split: str) -> Iterable[str]:
-    runs = [run for row in rows for run in row.runs]
+def _caption(
+    rows: Sequence[_Judged], runs: Sequence[Run], methods: Sequence[str], split: str
+) -> Iterable[str]:
     items = _each(str(len(row.items)) for row in rows) or "no"
     protocols = _each(run.card["protocol"] for run in runs)
     yield ", ".join([split, *([protocols] if protocols else []), f"{items} items"])

@@ -107,7 +107,10 @@ def summary(
         {"seed": str(run.experiment.seed), **one.table().drop(columns="interval").iloc[0].to_dict()}
         for run, one in zip(runs, scores, strict=True)
     ]
-    caption = f"{split}, {runs[0].card['protocol']}; intervals: {scores[0].accuracy.method}"
+    caption = (
+        f"{split}, {runs[0].card['protocol']}; intervals: {scores[0].accuracy.method}; "
+        f"balanced: {scores[0].balanced_accuracy.method}"
+    )
     if split == "test":
         if len(runs) > 1:
             whole = pooled(correctness([saved_predictions(run, split) for run in runs]))

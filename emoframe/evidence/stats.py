@@ -63,23 +63,12 @@ def accuracy_interval(
         subjects: Who each item shows; clusters the interval where every item has one.
     """
     value, count = float(np.mean(correct)), len(correct)
-    group, clusters, known = _clusters(subjects, count)
-    if not known or clusters < 2:
+    group, clusters, unit = _clusters(subjects, count)
+    if unit != "subjects":
         low, high = wilson(value * count, count)
-        why = "all of one subject, so too narrow" if known else "subjects are unknown"
-        return Interval(value, low, high, f"Wilson over {count} items; {why}")
+        return Interval(value, low, high, f"Wilson over {count} {unit}")
     error = _cluster_error((correct - value) / count, group)
-    if error < 1e-9:
-        # no variance was seen, which does not mean that there is none
-        low, high = wilson(value * clusters, clusters)
-        return Interval(value, low, high, f"Wilson over {clusters} subjects")
-    half = _half_width(error, clusters)
-    return Interval(
-        value,
-        max(0.0, value - half),
-        min(1.0, value + half),
-        f"cluster-robust t over {clusters} subjects, {count} items",
-    )
+    return _bounded(value, error, clusters, f"{clusters} subjects, {count} items", "cluster-robust")
 
 
 def balanced_interval(
@@ -90,21 +79,20 @@ def balanced_interval(
     """Return the mean recall over classes with an interval; each class weighs the same.
 
     Args:
-        correct: 0 or 1 per item, shape (items,); not empty.
+        correct: 0 or 1 per item, or the mean over seeds, shape (items,); not empty.
         labels: Class of each item, shape (items,).
-        subjects: Who each item shows; clusters the interval where every item has one.
+        subjects: Who each item shows; clusters the interval where every item has one and every
+            class is shown by several.
     """
     classes, index, size = np.unique(labels, return_inverse=True, return_counts=True)
     recall = np.bincount(index, correct) / size
-    value = float(recall.mean())
-    group, clusters, known = _clusters(subjects, len(correct))
-    if not known or clusters < 2:
+    group, clusters, unit = _clusters(subjects, len(correct))
+    if any(len(np.unique(group[index == k])) < 2 for k in range(len(classes))):
         group, clusters = np.arange(len(correct)), len(correct)
+        unit = "items; a class is shown by one subject only, so too narrow"
     residual = (correct - recall[index]) / (len(classes) * size[index])
-    half = _half_width(_cluster_error(residual, group), clusters) if clusters > 1 else 1.0
-    unit = "subjects" if known else "items; subjects are unknown"
-    return Interval(
-        value, max(0.0, value - half), min(1.0, value + half), f"t over {clusters} {unit}"
+    return _bounded(
+        float(recall.mean()), _cluster_error(residual, group), clusters, f"{clusters} {unit}"
     )
 
 
@@ -116,7 +104,9 @@ def paired(
     """Return how much more often `other` is right than `first`, with two intervals.
 
     The one over seeds says what another training would give on these very items; the one over
-    items says what these trainings would give on other items. Neither holds both.
+    items says what these trainings would give on other items. Neither holds both. Neither is of
+    width zero: an accuracy moves in steps of one item, and a difference that no item showed may
+    still be there in three of `items` (the rule of three).
 
     Args:
         first: 0 or 1 per seed and item, shape (seeds, items); row n of both has the same seed.
@@ -132,33 +122,28 @@ def paired(
             f"{other.shape[0]} seeds on {other.shape[1]}; train and test both alike"
         )
     gap = other - first
-    value = float(gap.mean())
-    seeds, items = gap.shape
-    # an accuracy moves in steps of one item: less spread than half a step was not measured
+    value, (seeds, items) = float(gap.mean()), gap.shape
     spread = max(float(gap.mean(1).std(ddof=int(seeds > 1))), 0.5 / items)
     over_seeds = _half_width(spread / sqrt(seeds), seeds)
-    group, clusters, known = _clusters(subjects, items)
-    if not known or clusters < 2:
-        group, clusters = np.arange(items), items
-    over_items = _half_width(_cluster_error((gap.mean(0) - value) / items, group), clusters)
+    group, clusters, unit = _clusters(subjects, items)
+    error = max(_cluster_error((gap.mean(0) - value) / items, group), 1.5 / items)
+    over_items = _half_width(error, clusters)
     return (
         Interval(value, value - over_seeds, value + over_seeds, f"t over {seeds} seeds"),
-        Interval(
-            value,
-            value - over_items,
-            value + over_items,
-            f"t over {clusters} {'subjects' if known else 'items'}",
-        ),
+        Interval(value, value - over_items, value + over_items, f"t over {clusters} {unit}"),
     )
 
 
 def _clusters(
     subjects: Sequence[str | None] | None, count: int
-) -> tuple[NDArray[np.int64], int, bool]:
-    """Return the cluster of each item, how many there are, and whether every item has one."""
+) -> tuple[NDArray[np.int64], int, str]:
+    """Return the cluster of each item, how many there are, and what they are, in words."""
     known = [subject for subject in subjects or () if subject is not None]
     names, group = np.unique(known, return_inverse=True)
-    return group, len(names), len(known) == count
+    if len(known) == count and len(names) > 1:
+        return group, len(names), "subjects"
+    why = "all of one subject, so too narrow" if len(known) == count else "subjects are unknown"
+    return np.arange(count), count, f"items; {why}"
 
 
 def _cluster_error(influence: NDArray[np.float64], group: NDArray[np.int64]) -> float:
@@ -171,3 +156,14 @@ def _cluster_error(influence: NDArray[np.float64], group: NDArray[np.int64]) -> 
 def _half_width(error: float, count: int) -> float:
     """Return half the width of a t interval; infinite where one cluster or seed says nothing."""
     return float(stats.t.ppf(0.5 + LEVEL / 2, count - 1)) * error if count > 1 else float("inf")
+
+
+def _bounded(value: float, error: float, clusters: int, of: str, how: str = "") -> Interval:
+    """Return the t interval of a share; Wilson's where no variance was seen, since it may exist."""
+    if error < 1e-9:
+        low, high = wilson(value * clusters, clusters)
+        return Interval(value, low, high, f"Wilson over {of.split(',')[0]}")
+    half = _half_width(error, clusters)
+    return Interval(
+        value, max(0.0, value - half), min(1.0, value + half), f"{how} t over {of}".strip()
+    )

@@ -92,7 +92,17 @@ def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> dict[str, lis
             rows[name] = config.check(Experiment, given.over(own.over(shared.over(base))))
         except ConfigError as error:
             wrong[name] = error.problems
-    problems = _by_row(wrong, len(sweep.rows)) + [
+    problems = _by_row(wrong, len(sweep.rows))
+    problems += [
+        Problem(
+            f"rows.{name}",
+            "changes `seed`; every row has the same seeds, from the sweep's own `seed` on",
+            source.where(f"rows.{name}"),
+        )
+        for name in rows
+        if "seed" in config.layer(sweep.rows[name]).data
+    ]
+    problems += [
         Problem(
             f"rows.{b}",
             f"resolves to the same experiment as row {a!r}; change or delete one",

@@ -2,14 +2,15 @@
 
 Decided here: a clip is changed as a whole, before features are computed, so that coordinates and
 offsets tell the same story. Geometry is one affine map per clip in the clip's own unit, measured in
-boxes; the box itself stays where it was, or scale and shift would be normalised away again. Speed
-changes the clock, not the frames: a lag of 0.32 s then spans more frames or fewer.
+boxes: the box goes where its middle goes and keeps its size, or turning, scale and shift would be
+normalised away again. Speed changes the clock, not the frames: a lag of 0.32 s then spans more
+frames or fewer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
@@ -19,6 +20,20 @@ from scipy.spatial.transform import Rotation
 from emoframe.core.errors import ConfigError, Problem
 from emoframe.records import Keypoints
 from emoframe.skeleton import SkeletonLayout
+
+
+class Reference(NamedTuple):
+    """What the coordinates of each frame are measured against, (T, dims) each, NaN without a box.
+
+    Attributes:
+        origin: Where coordinates are 0.
+        size: By what they are divided.
+        centre: The middle of the person.
+    """
+
+    origin: NDArray[Any]
+    size: NDArray[Any]
+    centre: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -67,46 +82,50 @@ def check_mirror(settings: Augmentation, layout: SkeletonLayout) -> None:
 
 def in_time(
     keypoints: Keypoints, settings: Augmentation, generator: np.random.Generator
-) -> Keypoints:
-    """Return a random window of a clip, on a random clock."""
+) -> tuple[Keypoints, float]:
+    """Return a random window of a clip, and how many seconds one of its seconds becomes.
+
+    A clip whose window would hold no joint is kept whole.
+    """
     total = len(keypoints)
     kept = max(1, round(total * generator.uniform(settings.crop, 1)))
     start = int(generator.integers(0, total - kept + 1))
-    factor = (1 + settings.speed) ** generator.uniform(-1, 1)
-    if kept == total and factor == 1:
-        return keypoints
+    clock = float((1 + settings.speed) ** generator.uniform(-1, 1))
     window = slice(start, start + kept)
-    return replace(
+    if kept == total or not keypoints.valid[window].any():
+        return keypoints, clock
+    part = replace(
         keypoints,
         xy=keypoints.xy[window],
         confidence=keypoints.confidence[window],
         valid=keypoints.valid[window],
-        time_s=keypoints.time_s[window] * factor,
+        time_s=keypoints.time_s[window],
         box=None if keypoints.box is None else keypoints.box[window],
         cut=None if keypoints.cut is None else keypoints.cut[window],
     )
+    return part, clock
 
 
 def in_space(
     xy: NDArray[Any],
     known: NDArray[np.bool_],
-    box: tuple[NDArray[Any], NDArray[Any]],
+    reference: Reference,
     settings: Augmentation,
     layout: SkeletonLayout,
     generator: np.random.Generator,
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any]]:
     """Move the joints of a clip and mask some.
 
     Args:
         xy: Coordinates (T, V, dims), zero where they are not known.
         known: Where they are, (T, V).
-        box: Origin and size of the box of each frame, (T, dims) each, NaN where there is none.
+        reference: Where the box of each frame is.
         settings: How much.
         layout: Names the partners for mirroring.
         generator: Draws everything.
 
     Returns:
-        New coordinates and where they are known.
+        New coordinates, where they are known, and the new origin of each frame.
     """
     dims = xy.shape[-1]
     matrix = _turn(dims, settings.rotation_deg, generator)
@@ -114,19 +133,19 @@ def in_space(
     shift = settings.shift * generator.uniform(-1, 1, dims)
     mirrored = generator.random() < settings.mirror
     kept = generator.random(xy.shape[1]) >= settings.joint_dropout
-    size = _middle(box[1])
-    centre = _middle(box[0]) + size / 2
+    size, centre = _middle(reference.size), _middle(reference.centre)
     if mirrored:
         partner = list(layout.mirror)
         xy, known = xy[:, partner], known[:, partner]
         matrix = matrix * np.where(np.arange(dims) == 0, -1, 1)[:, None]
     xy = xy @ matrix.astype(xy.dtype) + (centre - centre @ matrix + shift * size).astype(xy.dtype)
+    away = reference.centre - centre
+    origin = (reference.origin + away @ matrix - away).astype(reference.origin.dtype)
     if settings.noise:
-        xy = xy + generator.standard_normal(xy.shape, np.float32) * np.float32(
-            settings.noise * size.max()
-        )
+        noise = generator.standard_normal(xy.shape, np.float32)
+        xy = xy + noise * (settings.noise * size).astype(np.float32)
     # a clip without any joint would be no clip
-    return xy, known & kept if (known & kept).any() else known
+    return xy, known & kept if (known & kept).any() else known, origin
 
 
 def _middle(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -25,7 +25,8 @@ from emoframe.skeleton import SkeletonLayout
 Loader = Callable[[SampleRef], Keypoints]
 """Fetches one input of one item."""
 KEPT_BYTES = 2**30
-"""Memory for views that look the same in every epoch; what finds no room is computed again."""
+"""Memory, for each `Clips`, for views that look the same in every epoch; what finds no room is
+computed again, and so is everything in loader workers, which live for one epoch."""
 
 
 class Clips(torch.utils.data.Dataset[Sample]):
@@ -71,9 +72,10 @@ class Clips(torch.utils.data.Dataset[Sample]):
         if (ref.id, self.view) in self._kept:
             return self._kept[ref.id, self.view]
         epoch = self.epoch if self.training else 0
-        sample, same = self._sample(ref, View(self.seed, epoch, self.view, self.training))
+        sample, same = self.sample(ref, View(self.seed, epoch, self.view, self.training))
         size = sum(array.nbytes for array in sample.inputs.values())
-        if same and size <= self._room:
+        in_worker = torch.utils.data.get_worker_info() is not None
+        if same and size <= self._room and not in_worker:
             self._kept[ref.id, self.view] = sample
             self._room -= size
         return sample
@@ -85,16 +87,12 @@ class Clips(torch.utils.data.Dataset[Sample]):
         other._kept, other._room = {}, 0  # looked at once only
         return other
 
-    def sample(self, ref: SampleRef, view: View) -> Sample:
-        """Return a chosen view of an item.
+    def sample(self, ref: SampleRef, view: View) -> tuple[Sample, bool]:
+        """Return a view of an item, and whether it looks the same in every epoch.
 
         Raises:
             DataError: The item's keypoints do not fit the layout.
         """
-        return self._sample(ref, view)[0]
-
-    def _sample(self, ref: SampleRef, view: View) -> tuple[Sample, bool]:
-        """Return a view, and whether it looks the same in every epoch."""
         settings = self.settings.keypoints
         inputs: dict[str, Any] = {}
         masks: dict[str, Any] = {}
@@ -104,16 +102,18 @@ class Clips(torch.utils.data.Dataset[Sample]):
         for name, load in self.loaders.items():
             keypoints = check_keypoints(load(ref), self.layout, ref.id)
             generator = rng(view, ref.id) if view.training or view.index else None
-            change = None
+            change, clock = None, 1.0
             if generator and augmented:
-                keypoints = in_time(keypoints, settings.augment, generator)
+                keypoints, clock = in_time(keypoints, settings.augment, generator)
                 change = partial(
                     in_space, settings=settings.augment, layout=self.layout, generator=generator
                 )
             same &= not view.training or (not augmented and len(keypoints) <= settings.frames)
             frames = sample_frames(len(keypoints), settings.frames, generator)
-            inputs[name], masks[name] = keypoint_features(keypoints, settings, frames, change)
-            times[name] = keypoints.time_s[frames] - keypoints.time_s[0]
+            inputs[name], masks[name] = keypoint_features(
+                keypoints, settings, frames, change, clock
+            )
+            times[name] = (keypoints.time_s[frames] - keypoints.time_s[0]) * clock
         present = {name: bool(mask.any()) for name, mask in masks.items()}
         return Sample(ref.id, inputs, masks, times, present, ref.label), same
 

@@ -55,6 +55,7 @@ def prepare(experiment: Experiment) -> Data:
     dataset: Dataset = create("dataset", experiment.dataset)
     refs, test = dataset.samples("train"), dataset.samples("test")
     check_refs(refs, test, dataset.classes)
+    fingerprint = _hash(dataset, refs, test)
     if experiment.train.shuffle_labels:
         refs = shuffled(refs, experiment.seed)
     train, val = cut_validation(refs, experiment.train.val_fraction, experiment.seed)
@@ -79,7 +80,7 @@ def prepare(experiment: Experiment) -> Data:
         clips(val, False),
         clips(test, False),
         wiring,
-        _hash(dataset, refs, test),
+        fingerprint,
     )
 
 

@@ -22,9 +22,13 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 
 from emoframe.core.errors import ConfigError, Problem
-from emoframe.learning.augment import Augmentation
+from emoframe.learning.augment import Augmentation, Reference
 from emoframe.records import Keypoints, View
 
+Change = Callable[
+    [NDArray[Any], NDArray[np.bool_], Reference],
+    tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any]],
+]
 GAP_STEPS, GAP_LAGS = 1.5, 0.3
 """A step of the timeline is a gap if longer than 1.5 usual steps and than 0.3 of the shortest lag
 (0.096 s by default): variable frame rates and a single dropped frame are none."""
@@ -88,7 +92,8 @@ def keypoint_features(
     keypoints: Keypoints,
     view: KeypointView,
     frames: NDArray[np.int64],
-    change: Callable[..., tuple[NDArray[Any], NDArray[np.bool_]]] | None = None,
+    change: Change | None = None,
+    clock: float = 1.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Compute the features of chosen frames.
 
@@ -98,15 +103,17 @@ def keypoint_features(
         frames: Indices of the wanted frames.
         change: Moves and masks joints, `augment.in_space` but for its settings; None changes
             nothing.
+        clock: Seconds that one second of the clip counts for; a lag spans the fewer of its frames.
 
     Returns:
         x_TVC, with zeros where nothing was measured, and mask_TV of coordinate validity.
     """
-    origin, scale = _frame_of_reference(keypoints)
+    reference = _frame_of_reference(keypoints)
+    origin, scale, _ = reference
     known = keypoints.valid & np.all(np.isfinite(scale), axis=-1, keepdims=True)
     xy = np.where(known[..., None], keypoints.xy, np.float32(0))
     if change is not None:
-        xy, known = change(xy, known, (origin, scale))
+        xy, known, origin = change(xy, known, reference)
     segment = _segments(keypoints, min(view.lags_s, default=0.0))
     dims, lags = xy.shape[-1], len(view.lags_s)
     x = np.empty((len(frames), xy.shape[1], channels(dims, lags)), np.float32)
@@ -116,7 +123,7 @@ def keypoint_features(
     place = (here - low[frames]) / size[frames]
     np.multiply(place, mask[..., None], out=x[..., :dims])
     for n, lag in enumerate(view.lags_s):
-        before = _lagged(keypoints.time_s, frames, lag)
+        before = _lagged(keypoints.time_s, frames, lag / clock)
         valid = mask & known[before] & _joined(segment, frames, before)[:, None]
         if view.offset_space == "pixel":
             offset = (here - xy[before]) / size[frames]
@@ -127,8 +134,8 @@ def keypoint_features(
     return x, mask
 
 
-def _frame_of_reference(keypoints: Keypoints) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return origin and scale per frame, each (T, dims); NaN where the frame has no box.
+def _frame_of_reference(keypoints: Keypoints) -> Reference:
+    """Return what each frame is measured against.
 
     With boxes, the top left corner and the box size (W2S-14). Without, the extent of the valid
     points over the whole clip, one scale for all axes.
@@ -137,16 +144,21 @@ def _frame_of_reference(keypoints: Keypoints) -> tuple[NDArray[Any], NDArray[Any
     if keypoints.box is not None and dims == 2:
         box = keypoints.box
         size = box[:, 2:] - box[:, :2]
-        return box[:, :2], np.where(size > 0, size, np.nan)
+        size = np.where(size > 0, size, np.nan)
+        return Reference(box[:, :2], size, box[:, :2] + size / 2)
     if not keypoints.valid.any():
-        return np.zeros((total, dims), np.float32), np.ones((total, dims), np.float32)
+        nothing = np.zeros((total, dims), np.float32)
+        return Reference(nothing, nothing + 1, nothing)
     # axis by axis: numpy reduces over a last axis of two or three some ten times slower
     axes = np.moveaxis(keypoints.xy, -1, 0)
     low = np.array([np.min(np.where(keypoints.valid, axis, np.inf)) for axis in axes])
     high = np.array([np.max(np.where(keypoints.valid, axis, -np.inf)) for axis in axes])
     extent = float((high - low).max())
     scale = np.full((total, dims), extent if extent > 0 else 1.0, np.float32)
-    return np.tile(low.astype(np.float32), (total, 1)), scale
+    origin, centre = (
+        np.tile(point.astype(np.float32), (total, 1)) for point in (low, (low + high) / 2)
+    )
+    return Reference(origin, scale, centre)
 
 
 def _segments(keypoints: Keypoints, shortest_lag: float) -> NDArray[np.int64]:

@@ -94,15 +94,19 @@ class KeypointNorm(nn.Module):
         return [mask_NTV[..., None], *x_NTVC[..., self.dims * (1 + self.lags) :].split(1, -1)]
 
     def _observe(self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor) -> None:
-        """Move the averages of count, sum and sum of squares towards those of the batch."""
+        """Move the averages of count, sum and sum of squares towards those of the batch.
+
+        What no clip of the batch shows keeps its averages: they would fade to nothing.
+        """
         measured = torch.cat(self._measured(x_NTVC, mask_NTV), -1).repeat_interleave(self.dims, -1)
         x = x_NTVC[..., : measured.shape[-1]] * measured
+        step = self.momentum * (measured.sum((0, 1)) > 0).to(self.count_VC)
         for average, seen in (
             (self.count_VC, measured),
             (self.sum_VC, x),
             (self.square_VC, x**2),
         ):
-            average.lerp_(seen.sum((0, 1)).to(average), self.momentum)
+            average.lerp_(seen.sum((0, 1)).to(average), step)
 
 
 class GroupEncoder(nn.Module):

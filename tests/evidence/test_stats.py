@@ -76,10 +76,28 @@ def test_nothing_is_known_over_a_single_seed() -> None:
         paired(right, np.ones((2, 3)))
 
 
-def test_seeds_that_agree_are_no_proof() -> None:
+def test_seeds_and_items_that_agree_are_no_proof() -> None:
     right = np.tile([1.0, 0.0, 1.0, 1.0], (3, 1))
-    over_seeds, _ = paired(right, right)
-    assert over_seeds.low < 0 < over_seeds.high
+    for found in paired(right, right):
+        assert found.low < 0 < found.high
+
+
+def test_items_of_one_subject_are_called_so() -> None:
+    right, labels = np.array([1.0, 0.0] * 10), np.arange(20) % 2
+    one = ["anna"] * 20
+    for method in (
+        accuracy_interval(right, one).method,
+        balanced_interval(right, labels, one).method,
+        paired(right[None], right[None], one)[1].method,
+    ):
+        assert "20 items; all of one subject" in method
+
+
+def test_a_class_of_one_subject_is_not_called_certain() -> None:
+    right, labels = np.array([1.0] * 12 + [0.0] * 8), np.arange(20) // 10
+    found = balanced_interval(right, labels, [f"s{label}" for label in labels])
+    assert found.low < found.value < found.high
+    assert "one subject only" in found.method
 
 
 def test_each_class_weighs_the_same_in_balanced_accuracy() -> None:
@@ -87,7 +105,7 @@ def test_each_class_weighs_the_same_in_balanced_accuracy() -> None:
     always = (labels == 0).astype(float)
     found = balanced_interval(always, labels)
     assert found.value == 0.5
-    assert found.low <= 0.5 <= found.high
+    assert found.low < 0.5 < found.high
     clustered = balanced_interval(always, labels, [f"s{n % 7}" for n in range(100)])
     assert "7 subjects" in clustered.method
 

@@ -13,7 +13,8 @@ import pytest
 
 from emoframe import api
 from emoframe.core import config
-from emoframe.core.errors import ConfigError
+from emoframe.core.errors import ConfigError, DataError, RunError
+from emoframe.evidence.compare import Trained, compare
 from emoframe.evidence.evaluate import saved_predictions
 from emoframe.evidence.metrics import correctness, openings, pooled
 from emoframe.evidence.stats import paired
@@ -78,7 +79,7 @@ def test_each_row_is_trained_once_per_seed(swept: Path) -> None:
 
 
 def test_the_table_says_all_that_a_number_needs(swept: Path) -> None:
-    written = json.loads((swept / "runs" / "sweep.json").read_text())
+    written = json.loads((swept / "runs" / "sweep-test.json").read_text())
     first, other = written["rows"]
     for row, folder in ((first, "small"), (other, "big-one")):
         runs = runs_of(swept, folder)
@@ -105,7 +106,7 @@ def test_a_difference_is_paired_over_seeds_and_over_items(swept: Path) -> None:
         for row in ("small", "big-one")
     ]
     expected = paired(both[0].right, both[1].right, both[0].subjects)
-    _, other = json.loads((swept / "runs" / "sweep.json").read_text())["rows"]
+    _, other = json.loads((swept / "runs" / "sweep-test.json").read_text())["rows"]
     for interval, unit in zip(expected, ("seeds", "items"), strict=True):
         told = other[f"vs small ({unit})"]
         assert [told["low"], told["high"]] == pytest.approx([interval.low, interval.high])
@@ -117,13 +118,13 @@ def test_running_again_trains_nothing_and_opens_nothing(swept: Path, small: list
         return {path: path.stat().st_mtime_ns for path in (swept / "runs").rglob("best.pth")}
 
     before, trained = stamps(), []
-    table = (swept / "runs" / "sweep.csv").read_text()
+    table = (swept / "runs" / "sweep-test.csv").read_text()
     again = [swept / "sweep.yaml", swept / "runs", small, REASON]
     api.sweep(*again, on_epoch=lambda folder, row: trained.append(folder))
     assert not trained
     assert stamps() == before
     assert len(openings(swept / "runs" / "small" / "seed-0")) == 1
-    assert (swept / "runs" / "sweep.csv").read_text() == table
+    assert (swept / "runs" / "sweep-test.csv").read_text() == table
 
 
 def test_predictions_older_than_the_weights_are_made_again(
@@ -257,3 +258,20 @@ def test_every_shipped_sweep_is_right() -> None:
     for file in files:
         path = config.load(file).data["dataset"].get("path")
         assert all(api.load_sweep(file, ["dataset.path=x"] if path == "???" else []).values())
+
+
+def test_a_row_cannot_change_the_seeds_that_it_is_paired_by(written: Write) -> None:
+    refused = refusal(written("base: quickstart\nrows: {a: [], b: [seed=4]}\n"))
+    assert "rows.b: changes `seed`" in refused
+
+
+def test_a_reason_of_blanks_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="needs a reason"):
+        api.sweep("sweeps/offsets", tmp_path, test=" ")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_table_of_no_row_is_refused() -> None:
+    with pytest.raises(DataError, match="nothing to compare"):
+        compare({})
+    assert "not trained" in compare({"a": Trained([])})["failed"][0]

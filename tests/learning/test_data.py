@@ -129,7 +129,7 @@ def test_a_part_that_cannot_work_is_named_before_training(tiny: list[str]) -> No
 def test_a_batch_is_padded_and_masked(tiny: list[str]) -> None:
     data = prepare(api.load("quickstart", [*tiny, "view.keypoints.frames=100"]))
     samples = [data.train[0], data.train[1]]
-    short = data.train.sample(data.train.refs[0], View())
+    short, _ = data.train.sample(data.train.refs[0], View())
     object.__setattr__(short, "inputs", {k: v[:5] for k, v in short.inputs.items()})
     object.__setattr__(short, "masks", {k: v[:5] for k, v in short.masks.items()})
     object.__setattr__(short, "times", {k: v[:5] for k, v in short.times.items()})
@@ -149,3 +149,15 @@ def test_training_views_change_with_the_epoch_and_validation_views_do_not(tiny: 
     assert not np.array_equal(view(data.train, 0), view(data.train, 1))
     assert np.array_equal(view(data.train, 1), view(data.train, 1))
     assert np.array_equal(view(data.val, 0), view(data.val, 1))
+
+
+def test_shuffled_labels_are_the_same_labels_on_other_items(tiny: list[str]) -> None:
+    plain = prepare(api.load("quickstart", tiny))
+    control = prepare(api.load("quickstart", [*tiny, "train.shuffle_labels=true"]))
+    before, after = (
+        {ref.id: ref.label for clips in (data.train, data.val) for ref in clips.refs}
+        for data in (plain, control)
+    )
+    assert before != after
+    assert sorted(before.values()) == sorted(after.values())
+    assert plain.hash == control.hash

@@ -277,3 +277,14 @@ def test_neighbours_are_sorted_and_symmetric() -> None:
     assert table[1].tolist() == [1, 0, 2, 3]
     assert table[6].tolist() == [6, 6, 6, 6]
     assert filled.sum(1).tolist() == [2, 4, 3, 3, 2, 2, 1]
+
+
+@every_network
+def test_the_mean_readout_does_not_see_which_joint_is_which(network: Any) -> None:
+    ring = [(n, (n + 1) % V) for n in range(V)]
+    net = build(network, edges=ring, readout="mean")
+    x, mask = clips()
+    turned = net(x.roll(1, 2), mask.roll(1, 2))
+    torch.testing.assert_close(turned, net(x, mask))
+    assert not torch.allclose(build(network, edges=ring)(x.roll(1, 2), mask.roll(1, 2)), turned)
+    assert torch.isfinite(net(x, torch.zeros_like(mask))).all()

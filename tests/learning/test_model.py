@@ -108,6 +108,19 @@ def test_a_joint_that_is_seldom_seen_is_not_blown_up() -> None:
     assert ((var > 0.3) & (var < 3)).all()
 
 
+def test_a_joint_that_is_long_unseen_keeps_its_statistics() -> None:
+    norm = KeypointNorm(Wiring(SkeletonLayout(name="two", joints=("a", "b")), 2, 0, (1, 1)), 2)
+    x = torch.randn(2, 50, 2, 2) * 0.1 + 0.5
+    seen = torch.ones(2, 50, 2, dtype=torch.bool)
+    norm(x, seen)
+    mean, var = (value[1].clone() for value in norm.statistics())
+    seen[..., 1] = False
+    for _ in range(500):
+        norm(x, seen)
+    torch.testing.assert_close(norm.statistics()[0][1], mean)
+    torch.testing.assert_close(norm.statistics()[1][1], var)
+
+
 def test_layers_do_not_begin_as_copies_of_one_another(tiny: list[str]) -> None:
     model, _, _ = build(tiny, "model.branches.keypoints.temporal_encoder.layers=2")
     layers = model.branches["keypoints"].groups["face"].encoder.layers  # type: ignore[index,union-attr]

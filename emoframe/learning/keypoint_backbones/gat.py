@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Lt
 from torch import nn
 
 from emoframe.core.errors import DataError
-from emoframe.learning.keypoint_backbones.graph import GraphNetwork, neighbour_table
+from emoframe.learning.keypoint_backbones.graph import GraphNetwork, Readout, neighbour_table
 
 SLOPE = 0.2
 """Slope of the leaky ReLU below zero, as in the source."""
@@ -35,7 +35,9 @@ class GAT(GraphNetwork):
         channels: Channels of a joint after each layer, all heads together; a multiple of `heads`.
         layers: Number of layers.
         heads: Attention heads.
-        hidden: Width D of the frame vector, a Linear over the channels of all joints.
+        hidden: Width D of the frame vector.
+        readout: Whether a Linear makes it of all joints, each with weights of its own (`flatten`,
+            W2S-20), or of their mean, which keeps the weights shared (`mean`).
         dropout: Share of the frame vector dropped in training.
 
     Shape:
@@ -56,6 +58,7 @@ class GAT(GraphNetwork):
         layers: Annotated[int, Gt(0)] = 2,
         heads: Annotated[int, Gt(0)] = 4,
         hidden: Annotated[int, Gt(0)] = 256,
+        readout: Readout = "flatten",
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.1,
     ) -> None:
         if channels % heads:
@@ -67,6 +70,7 @@ class GAT(GraphNetwork):
             widths=[in_channels] + [channels] * layers,
             make_layer=partial(GATLayer, *neighbour_table(num_joints, edges), heads),
             hidden=hidden,
+            readout=readout,
             dropout=dropout,
         )
 

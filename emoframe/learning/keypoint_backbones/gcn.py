@@ -10,7 +10,12 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import nn
 
-from emoframe.learning.keypoint_backbones.graph import GraphNetwork, adjacency, mix_and_project
+from emoframe.learning.keypoint_backbones.graph import (
+    GraphNetwork,
+    Readout,
+    adjacency,
+    mix_and_project,
+)
 
 
 class GCN(GraphNetwork):
@@ -25,7 +30,9 @@ class GCN(GraphNetwork):
         edges: Pairs of joints that exchange messages; direction and repetition change nothing.
         channels: Channels of a joint after each layer.
         layers: Number of layers.
-        hidden: Width D of the frame vector, a Linear over the channels of all joints.
+        hidden: Width D of the frame vector.
+        readout: Whether a Linear makes it of all joints, each with weights of its own (`flatten`,
+            W2S-20), or of their mean, which keeps the weights shared (`mean`).
         dropout: Share of the frame vector dropped in training.
 
     Shape:
@@ -44,6 +51,7 @@ class GCN(GraphNetwork):
         channels: Annotated[int, Gt(0)] = 32,
         layers: Annotated[int, Gt(0)] = 2,
         hidden: Annotated[int, Gt(0)] = 256,
+        readout: Readout = "flatten",
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.1,
     ) -> None:
         super().__init__(
@@ -51,6 +59,7 @@ class GCN(GraphNetwork):
             widths=[in_channels] + [channels] * layers,
             make_layer=partial(GCNLayer, adjacency(num_joints, edges)),
             hidden=hidden,
+            readout=readout,
             dropout=dropout,
         )
 

@@ -16,7 +16,12 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import nn
 
-from emoframe.learning.keypoint_backbones.graph import GraphNetwork, adjacency, mix_and_project
+from emoframe.learning.keypoint_backbones.graph import (
+    GraphNetwork,
+    Readout,
+    adjacency,
+    mix_and_project,
+)
 
 
 class GIN(GraphNetwork):
@@ -32,7 +37,9 @@ class GIN(GraphNetwork):
         edges: Pairs of joints that exchange messages; direction and repetition change nothing.
         channels: Channels of a joint inside and after each MLP.
         layers: Number of layers.
-        hidden: Width D of the frame vector, a Linear over the channels of all joints.
+        hidden: Width D of the frame vector.
+        readout: Whether a Linear makes it of all joints, each with weights of its own (`flatten`,
+            W2S-20), or of their mean, which keeps the weights shared (`mean`).
         dropout: Share of the frame vector dropped in training.
 
     Shape:
@@ -51,6 +58,7 @@ class GIN(GraphNetwork):
         channels: Annotated[int, Gt(0)] = 32,
         layers: Annotated[int, Gt(0)] = 2,
         hidden: Annotated[int, Gt(0)] = 256,
+        readout: Readout = "flatten",
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.1,
     ) -> None:
         super().__init__(
@@ -58,6 +66,7 @@ class GIN(GraphNetwork):
             widths=[in_channels] + [channels] * layers,
             make_layer=partial(GINLayer, adjacency(num_joints, edges)),
             hidden=hidden,
+            readout=readout,
             dropout=dropout,
         )
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import nn
@@ -28,6 +29,7 @@ from torch import nn
 from emoframe.core.errors import DataError
 
 Edges = Sequence[tuple[int, int]]
+Readout = Literal["flatten", "mean"]
 MakeLayer = Callable[[int, int], nn.Module]
 
 PIECE = 2**20
@@ -35,7 +37,7 @@ PIECE = 2**20
 
 
 class GraphNetwork(nn.Module):
-    """Graph layers, each followed by layer norm and ReLU; then all joints, flattened, and a Linear.
+    """Graph layers, each followed by layer norm and ReLU; then the readout and a Linear.
 
     Args:
         num_joints: Joints V.
@@ -43,6 +45,7 @@ class GraphNetwork(nn.Module):
         make_layer: Makes a layer from its two widths. A layer is called (x_VFC, mask_VF) -> x_VFC;
             what a masked joint holds must not reach another, and is finite.
         hidden: Width D of the frame vector.
+        readout: What the Linear sees: all joints one after another, or their mean.
         dropout: Share of the frame vector dropped in training.
 
     Shape:
@@ -56,13 +59,15 @@ class GraphNetwork(nn.Module):
         widths: Sequence[int],
         make_layer: MakeLayer,
         hidden: int,
+        readout: Readout,
         dropout: float,
     ) -> None:
         super().__init__()
-        self.out_dim = hidden
+        self.out_dim, self.readout = hidden, readout
         self.layers = nn.ModuleList(make_layer(*pair) for pair in pairwise(widths))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths[1:])
-        self.projection = nn.Linear(num_joints * widths[-1], hidden)
+        seen = num_joints if readout == "flatten" else 1
+        self.projection = nn.Linear(seen * widths[-1], hidden)
         self.dropout = nn.Dropout(dropout)
         self.piece = max(1, PIECE // (num_joints * max(widths)))
 
@@ -82,6 +87,8 @@ class GraphNetwork(nn.Module):
             x = norm(layer(x, mask_VF)).relu_()
         # finite by now, so that a product takes a masked joint out
         x = x * mask_VF[..., None].to(x)
+        if self.readout == "mean":
+            return self.projection(x.sum(0) / mask_VF.sum(0)[:, None].clamp(min=1))
         return self.projection(x.transpose(0, 1).flatten(1))
 
 
