@@ -175,7 +175,11 @@ def waiting(frames: int, count: int, steps: int = 12) -> float:
     They fetch one batch each ahead, so that twelve steps are far beyond what lay ready. The network
     is the fast one; a slower one waits for less.
     """
-    overrides = [f"dataset.frames={frames}", f"view.keypoints.frames={frames}"]
+    # validation takes a part of the videos; two batches more than are used keep the workers busy
+    videos = max(160, 2 * count * (steps + 3))
+    overrides = [
+        f"dataset.frames={frames}", f"dataset.train={videos}", f"view.keypoints.frames={frames}",
+    ]  # fmt: skip
     experiment = api.load("quickstart", overrides)
     data = prepare(experiment)
     model = recognizer("mlp", "patch_transformer")

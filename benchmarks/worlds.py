@@ -4,7 +4,9 @@
 
 The preset of the worlds is that of the data set `planted`, the networks are the rows of
 `configs/sweeps/worlds.yaml`. Expectations stand in the docstring of the data set. A winner wins by
-more than the interval of the paired difference; a tie lies within it. Interrupted, it goes on.
+more than the interval of the paired difference; where the interval holds 0, the two were not told
+apart, and its width says how much that means. In `null`, nothing may beat chance. Interrupted, it
+goes on.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from rich.table import Table
 
 import emoframe
 from emoframe import api
+from emoframe.evidence.stats import Interval
 
 WORLDS = ("cross_part", "along_edge", "static_posture", "slow", "null")
 EXPECTED = (
@@ -29,19 +32,17 @@ EXPECTED = (
     ("along_edge", "gcn", "wins"),
     ("static_posture", "no offsets", "does not lose"),
     ("slow", "16 frames", "does not lose"),
-    *(("null", row, "ties") for row in ("no offsets", "16 frames", "gcn", "patches")),
 )
 """World, row, and how it was expected to do against `mlp` before any network was trained."""
 
 
-def verdict(expected: str, low: float, high: float) -> bool:
-    """Say whether an interval of the difference to `mlp` bears an expectation out."""
+def verdict(expected: str, difference: Interval) -> bool:
+    """Say whether the interval of the difference to `mlp` bears an expectation out."""
     return {
-        "wins": low > 0,
-        "loses": high < 0,
-        "does not win": low <= 0,
-        "does not lose": high >= 0,
-        "ties": low <= 0 <= high,
+        "wins": difference.low > 0,
+        "loses": difference.high < 0,
+        "does not win": difference.low <= 0,
+        "does not lose": difference.high >= 0,
     }[expected]
 
 
@@ -56,9 +57,9 @@ def train(world: str, folder: Path, seeds: int) -> pd.DataFrame:
     return api.sweep("sweeps/worlds", folder / world, overrides, test=reason, on_run=tell)
 
 
-def difference(table: pd.DataFrame, row: str, over: str) -> Any:
-    """Return the interval of a row's difference to `mlp`, over `seeds` or `items`."""
-    return table.set_index("row").loc[row, f"vs mlp ({over})"]
+def cell(table: pd.DataFrame, row: str, column: str) -> Any:
+    """Return one cell of a table, by row and column."""
+    return table.set_index("row").loc[row, column]
 
 
 def main() -> None:
@@ -71,21 +72,29 @@ def main() -> None:
     if arguments.world:
         train(arguments.world, arguments.folder, arguments.seeds)
         return
+    if arguments.seeds < 2:
+        parser.error("a paired difference needs at least two seeds")
     found = {world: train(world, arguments.folder, arguments.seeds) for world in WORLDS}
+    failed = [world for world, table in found.items() if "failed" in table]
+    if failed:
+        raise SystemExit(f"a row failed in {', '.join(failed)}; see the lines above")
     console = Console(width=150)
     table = Table("test accuracy [95 %]", *WORLDS)
     for row in found["null"]["row"]:
-        table.add_row(row, *(str(t.set_index("row").loc[row, "accuracy"]) for t in found.values()))
+        table.add_row(row, *(str(cell(t, row, "accuracy")) for t in found.values()))
     known = {w: emoframe.build("dataset", "planted", world=w).ceilings() for w in WORLDS}
     for name in known["null"]:
         table.add_row(name, *(f"{known[world][name]:.3f}" for world in WORLDS))
     console.print(table)
     judged = Table("world", "row", "against mlp, expected", "over seeds", "over items", "came out")
     for world, row, expected in EXPECTED:
-        over_seeds, over_items = (difference(found[world], row, o) for o in ("seeds", "items"))
-        held = [verdict(expected, i.low, i.high) for i in (over_seeds, over_items)]
-        told = {2: "yes", 1: "by one of both", 0: "NO"}[sum(held)]
-        judged.add_row(world, row, expected, str(over_seeds), str(over_items), told)
+        gaps = [cell(found[world], row, f"vs mlp ({over})") for over in ("seeds", "items")]
+        told = ("NO", "by one of both", "yes")[sum(verdict(expected, gap) for gap in gaps)]
+        judged.add_row(world, row, expected, *map(str, gaps), told)
+    for row in found["null"]["row"]:
+        interval = cell(found["null"], row, "accuracy")
+        told = "yes" if interval.low <= 0.5 else "NO"
+        judged.add_row("null", row, "at chance", str(interval), "", told)
     console.print(judged)
 
 
