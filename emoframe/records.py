@@ -65,12 +65,14 @@ class Track:
         cut: True at the first frame after a shot cut or a change of person, shape (T,).
         time_s: Presentation time in seconds, shape (T,).
         policy: How the person was chosen, in words.
+        video: The file; None where the frames come from none.
     """
 
     box: NDArray[np.float32]
     cut: NDArray[np.bool_]
     time_s: NDArray[np.float64]
     policy: str
+    video: Path | None = None
 
     @property
     def valid(self) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -258,7 +259,7 @@ def _check_pose_estimator(label: str, part: Any) -> None:
     frames, joints = _frames(), layout(part.layout)
     box = np.tile(np.array([8, 8, 56, 40], np.float32), (T, 1))
     box[2] = np.nan
-    track = Track(box, np.zeros(T, bool), frames.time_s, "the whole picture")
+    track = Track(box, np.zeros(T, bool), frames.time_s, "the whole picture", Path("clip.mp4"))
     try:
         (found,) = part.estimate([frames], track)
     except EmoframeError:

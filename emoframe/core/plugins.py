@@ -30,6 +30,8 @@ BUILTIN = "emoframe"
 KNOWN_ELSEWHERE: dict[tuple[str, str], str] = {
     ("detector", "yolo"): "emoframe-ultralytics",
     ("pose_estimator", "mediapipe"): "emoframe-mediapipe",
+    ("pose_estimator", "openpose"): "emoframe-openpose",
+    ("pose_estimator", "openpose_json"): "emoframe-openpose",
 }
 """Parts of emoframe that live in plugins of their own, so that a missing one can be named."""
 

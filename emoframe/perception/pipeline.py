@@ -213,7 +213,7 @@ class _Work:
     def _pose(self, path: Path, tracked: Stage, meta: Meta) -> Iterator[Arrays]:
         """Measure the followed person."""
         name, part = self.pose_estimator.name, self.pose_estimator.part
-        track, joints = track_of(tracked), layout(part.layout)
+        track, joints = replace(track_of(tracked), video=path), layout(part.layout)
         seen = dict.fromkeys(joints.groups, 0)
         count, total = 0, len(track.time_s)
         for found in part.estimate(self._watched(path, name, total), track):

@@ -20,6 +20,7 @@ from emoframe.core.checker import Checker
 from emoframe.core.errors import ConfigError, DataError
 from emoframe.core.plugins import Offer
 from emoframe.core.registry import create, registry
+from emoframe.core.schema import plain
 from emoframe.perception.crop import CropSettings
 from emoframe.perception.store import Stage, Store
 from emoframe.perception.video import video_hash
@@ -100,7 +101,7 @@ def stage_part(kind: str, node: Mapping[str, Any], device: str = "cpu") -> Stage
         raise ConfigError(checker.problems)
     name = filled.pop("type")
     part = create(kind, {"type": name, **filled}, {"device": device})
-    return StagePart(name, part, filled, _versions(registry(kind).offer(name)))
+    return StagePart(name, part, plain(filled), _versions(registry(kind).offer(name)))
 
 
 def stage_keys(detector: StagePart, pose_estimator: StagePart, crop: CropSettings) -> StageKeys:
