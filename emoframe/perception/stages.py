@@ -175,7 +175,8 @@ def track_of(stage: Stage) -> Track:
     Raises:
         DataError: The stage is not there, has failed or is damaged.
     """
-    return Track(**stage.read(), policy=stage.meta["policy"])
+    kept: dict[str, Any] = stage.read()
+    return Track(**kept, policy=stage.meta["policy"])
 
 
 def _versions(offer: Offer) -> dict[str, str]:
