@@ -52,7 +52,7 @@ def train(world: str, folder: Path, seeds: int) -> pd.DataFrame:
     def tell(where: Path, reason: str) -> None:
         sys.stderr.write(f"{where} {reason or 'trained'}\n")
 
-    overrides = [f"dataset.world={world}", f"seeds={seeds}"]
+    overrides = [f'dataset.world="{world}"', f"seeds={seeds}"]
     reason = "which network wins in which planted world"
     return api.sweep("sweeps/worlds", folder / world, overrides, test=reason, on_run=tell)
 

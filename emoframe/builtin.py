@@ -105,6 +105,12 @@ COMPONENTS = (
     ),
     Component(
         kind="dataset",
+        name="imigue",
+        target=f"{LEARNING}.datasets.imigue:Imigue",
+        example={"root": "imigue", "protocol": "miga_emotion"},
+    ),
+    Component(
+        kind="dataset",
         name="planted",
         target=f"{LEARNING}.datasets.planted:Planted",
         example={"train": 20, "test": 10, "frames": 64, "videos_per_subject": 2},

@@ -125,15 +125,20 @@ def command_rows() -> list[dict[str, str]]:
 
     from emoframe.cli.app import build_app
 
-    group: Any = typer.main.get_command(build_app())
-    return [
-        {
-            "command": f"emoframe {name}",
-            "meaning": command.help or "",
-            "usage": " ".join(_usage(p) for p in command.params if p.name != "help"),
-        }
-        for name, command in group.commands.items()
-    ]
+    return list(_commands("emoframe", typer.main.get_command(build_app())))
+
+
+def _commands(name: str, command: Any) -> Iterator[dict[str, str]]:
+    """Yield a row for a command, or for every command of a group."""
+    if hasattr(command, "commands"):
+        for inner, found in command.commands.items():
+            yield from _commands(f"{name} {inner}", found)
+        return
+    yield {
+        "command": name,
+        "meaning": command.help or "",
+        "usage": " ".join(_usage(p) for p in command.params if p.name != "help"),
+    }
 
 
 def _usage(param: Any) -> str:

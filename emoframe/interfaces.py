@@ -128,8 +128,8 @@ class Dataset(Protocol):
     """Names the items, their labels and their subjects, and loads what it brings along.
 
     It may say more: `fingerprint() -> dict`, what beside names, labels and subjects decides the
-    data, and, where it is generated, `ceilings() -> dict[str, float]`, what those score on test
-    who know the truth; both are printed or kept with the results.
+    data; `subject_disjoint = False` where its protocol has people in both splits; and, where it is
+    generated, `ceilings() -> dict[str, float]`, what those score on test who know the truth.
 
     Attributes:
         classes: Names of the K classes; a label is an index into them.

@@ -88,7 +88,7 @@ def check_dataset(dataset: Dataset) -> None:
         DataError: The items contradict one another.
     """
     train, test = dataset.samples("train"), dataset.samples("test")
-    check_refs(train, test, dataset.classes)
+    check_refs(train, test, dataset.classes, disjoint=getattr(dataset, "subject_disjoint", True))
     assert dataset.samples("train") == train, "samples('train') gives another order each time"
     strange = set(dataset.test_labels()) - {ref.id for ref in test}
     assert not strange, f"test_labels() names {min(strange)!r}, which is no test item"

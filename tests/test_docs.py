@@ -25,7 +25,7 @@ def test_every_part_kind_command_and_hook_has_its_place(pages: dict[str, str]) -
         assert f"components/{kind}/{name}.md" in pages
     assert {f"components/{kind}/index.md" for kind in KINDS} <= set(pages)
     reference = pages["components/index.md"]
-    assert not [name for name in COMMANDS if f"`emoframe {name}`" not in reference]
+    assert not [name for name in COMMANDS if f"`emoframe {name}" not in reference]
     hooks = [row["hook"].partition("(")[0] for row in docs.hook_rows()]
     assert len(hooks) == 4
     assert not [hook for hook in hooks if f"`{hook}(" not in reference]

@@ -17,8 +17,8 @@ from emoframe.core.errors import EXIT_MISTAKE, EmoframeError
 from emoframe.core.plugins import loaded
 
 COMMANDS = (
-    "demo", "list", "show", "plugins", "check", "fill", "schema", "extract", "train", "sweep",
-    "test", "predict", "licences", "docs", "doctor",
+    "demo", "list", "show", "plugins", "check", "fill", "schema", "data", "extract", "train",
+    "sweep", "test", "predict", "licences", "docs", "doctor",
 )  # fmt: skip
 
 
@@ -35,7 +35,10 @@ def build_app() -> typer.Typer:
     app.callback()(_options)
     for name in COMMANDS:
         module = importlib.import_module(f"emoframe.cli.{name}")
-        app.command(name)(module.command)
+        if hasattr(module, "commands"):
+            app.add_typer(module.commands, name=name)
+        else:
+            app.command(name)(module.command)
     for _ in loaded().results("emoframe_commands", app):
         pass  # called one by one; a plugin that fails is noted
     return app

@@ -54,7 +54,7 @@ def prepare(experiment: Experiment) -> Data:
     """
     dataset: Dataset = create("dataset", experiment.dataset)
     refs, test = dataset.samples("train"), dataset.samples("test")
-    check_refs(refs, test, dataset.classes)
+    check_refs(refs, test, dataset.classes, disjoint=getattr(dataset, "subject_disjoint", True))
     fingerprint = _hash(dataset, refs, test)
     if experiment.train.shuffle_labels:
         refs = shuffled(refs, experiment.seed)
@@ -152,9 +152,19 @@ def shuffled(refs: Sequence[SampleRef], seed: int) -> list[SampleRef]:
 
 
 def check_refs(
-    train: Sequence[SampleRef], test: Sequence[SampleRef], classes: Sequence[str]
+    train: Sequence[SampleRef],
+    test: Sequence[SampleRef],
+    classes: Sequence[str],
+    *,
+    disjoint: bool = True,
 ) -> None:
     """Check the items of a data set against one another.
+
+    Args:
+        train: Training items.
+        test: Test items.
+        classes: Names of the classes.
+        disjoint: Whether nobody may be in both splits; a published protocol may be by video.
 
     Raises:
         DataError: Nothing to train on, an id twice, a label outside the classes, a labelled test
@@ -177,7 +187,7 @@ def check_refs(
     if told:
         raise DataError(f"test item {told[0]!r} carries its label; test labels are sealed")
     both = {r.subject for r in train if r.subject} & {r.subject for r in test if r.subject}
-    if both:
+    if both and disjoint:
         raise DataError(
             f"subject {min(both)!r} is in train and in test ({len(both)} such subjects); a result "
             "on known people says nothing about others"

@@ -145,3 +145,12 @@ def test_a_plugin_in_one_file_trains_without_an_edit_to_emoframe(
     without = emoframe("test", str(tmp_path / "r" / "seed-0"), "--reason", "x")
     assert without.returncode == 2
     assert "there is no keypoint_backbone 'mine'" in without.stderr
+
+
+def test_data_check_says_what_is_wrong_and_exits_with_one(tmp_path: Path) -> None:
+    absent = emoframe("data", "check", str(tmp_path / "absent"))
+    assert absent.returncode == 1
+    assert "there is no such folder" in absent.stdout
+    converted = emoframe("data", "convert", str(tmp_path))
+    assert converted.returncode == 2
+    assert "Traceback" not in converted.stderr
