@@ -30,7 +30,7 @@ class PatchTransformer(Transformer):
     Args:
         in_dim: Width of the frame vectors.
         patch: Frames a token.
-        dim: Width of the tokens; even, and a multiple of `heads`.
+        dim: Width of the tokens; a multiple of `heads`.
         layers: Number of layers.
         heads: Attention heads.
         expansion: Width of the feed-forward layers over `dim`.

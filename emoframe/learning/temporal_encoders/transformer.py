@@ -24,7 +24,7 @@ class Transformer(nn.Module):
 
     Args:
         in_dim: Width of the frame vectors.
-        dim: Width of the tokens; even, and a multiple of `heads`.
+        dim: Width of the tokens; a multiple of `heads`.
         layers: Number of layers.
         heads: Attention heads.
         expansion: Width of the feed-forward layers over `dim`.
