@@ -23,7 +23,7 @@ def absent() -> object:
 
 
 def test_an_unknown_name_gets_suggestions_and_the_full_list() -> None:
-    with pytest.raises(ComponentError, match="did you mean 'transformer'.*installed: .*transformer"):
+    with pytest.raises(ComponentError, match="mean 'transformer'.*installed: .*transformer"):
         registry("temporal_encoder").get("transfomer")
 
 
