@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from emoframe.api import evaluate, extract, load_run, predict, sweep, train
     from emoframe.core.plugins import component
     from emoframe.core.registry import build
+    from emoframe.perception.keypoint_files import read_openpose_people
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "hookimpl",
     "load_run",
     "predict",
+    "read_openpose_people",
     "sweep",
     "train",
 ]
@@ -48,6 +50,7 @@ _HOME = {
     "extract": "emoframe.api",
     "load_run": "emoframe.api",
     "predict": "emoframe.api",
+    "read_openpose_people": "emoframe.perception.keypoint_files",
     "sweep": "emoframe.api",
     "train": "emoframe.api",
 }

@@ -64,8 +64,39 @@ def read_openpose_json(folder: Path, fps: float = 25.0) -> Keypoints:
     files = _frame_files(folder)
     numbers = np.arange(min(files), max(files) + 1)
     nobody = np.zeros((0, OPENPOSE_137.num_joints, 3), np.float32)
-    frames = [_people(files[n]) if n in files else nobody for n in numbers.tolist()]
+    frames = [read_openpose_people(files[n]) if n in files else nobody for n in numbers.tolist()]
     return _follow(frames, numbers / fps, fps)
+
+
+def read_openpose_people(path: Path) -> NDArray[np.float32]:
+    """Read everybody in one frame.
+
+    Args:
+        path: A file that `--write_json` wrote; the body must be BODY_25.
+
+    Returns:
+        x, y and confidence of each person's points, (P, 137, 3); all 0 where nothing was measured,
+        a block that was switched off (`[]`) included.
+
+    Raises:
+        DataError: The file cannot be read, or is not OpenPose's.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as JSON: {error}") from error
+    people = content.get("people") if isinstance(content, dict) else None
+    if not isinstance(people, list):
+        raise DataError(f"{path}: is not OpenPose's; it has no list called 'people'")
+    points = np.zeros((len(people), OPENPOSE_137.num_joints, 3), np.float32)
+    for row, person in zip(points, people, strict=True):
+        if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
+            raise DataError(f"{path}: a person in it has no 'pose_keypoints_2d'")
+        start = 0
+        for block, count in BLOCKS.items():
+            row[start : start + count] = _block(path, block, count, person.get(block, []))
+            start += count
+    return points
 
 
 def read_pose_file(path: Path) -> Keypoints:
@@ -129,26 +160,6 @@ def _frame_files(folder: Path) -> dict[int, Path]:
             "the frame of the video"
         )
     return files
-
-
-def _people(path: Path) -> NDArray[np.float32]:
-    """Read one frame: x, y and confidence of everybody's points, (P, 137, 3)."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as JSON: {error}") from error
-    people = content.get("people") if isinstance(content, dict) else None
-    if not isinstance(people, list):
-        raise DataError(f"{path}: is not OpenPose's; it has no list called 'people'")
-    points = np.zeros((len(people), OPENPOSE_137.num_joints, 3), np.float32)
-    for row, person in zip(points, people, strict=True):
-        if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
-            raise DataError(f"{path}: a person in it has no 'pose_keypoints_2d'")
-        start = 0
-        for block, count in BLOCKS.items():
-            row[start : start + count] = _block(path, block, count, person.get(block, []))
-            start += count
-    return points
 
 
 def _block(path: Path, block: str, count: int, numbers: object) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""OpenPose's JSON, and which of the people in it is the one that is tracked.
+"""Which of the people that OpenPose saw is the one that is tracked.
 
 Decided here: a point of confidence 0 was not measured, whatever its coordinates; OpenPose lists
 people in no stable order, so that each frame is decided by the track's box alone. Who has half of
@@ -7,13 +7,10 @@ their points outside of the box is somebody else; of the others the one that fil
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emoframe import DataError
 from emoframe.records import Keypoints
 from emoframe.skeleton import OPENPOSE_137
 
@@ -22,64 +19,9 @@ if TYPE_CHECKING:
 
     from emoframe.records import Frames, Track
 
-BLOCKS = {
-    "pose_keypoints_2d": 25,
-    "face_keypoints_2d": 70,
-    "hand_left_keypoints_2d": 21,
-    "hand_right_keypoints_2d": 21,
-}
-"""OpenPose's blocks and their points, in the order of `openpose_137` (specification 3.1)."""
-
 LEAST_INSIDE = 0.5
 """Least share of a person's points in the box. A person's own box holds nearly all of them; where
 two sit side by side, the boxes share an arm and no more."""
-
-
-def read_people(path: Path) -> NDArray[np.float32]:
-    """Read one frame as OpenPose wrote it.
-
-    Args:
-        path: A file that `--write_json` wrote; the body must be BODY_25.
-
-    Returns:
-        x, y and confidence of everybody's points, (P, 137, 3); confidence 0 where nothing was
-        measured, a block that was switched off (`[]`) included.
-
-    Raises:
-        DataError: The file cannot be read, or is not OpenPose's.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as JSON: {error}") from error
-    people = content.get("people") if isinstance(content, dict) else None
-    if not isinstance(people, list):
-        raise DataError(f"{path}: is not OpenPose's; it has no list called 'people'")
-    points = [_person(path, person) for person in people]
-    return np.stack(points) if points else np.zeros((0, OPENPOSE_137.num_joints, 3), np.float32)
-
-
-def _person(path: Path, person: Any) -> NDArray[np.float32]:
-    if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
-        raise DataError(f"{path}: a person in it has no 'pose_keypoints_2d'")
-    blocks = [_block(path, name, count, person.get(name, [])) for name, count in BLOCKS.items()]
-    return np.concatenate(blocks)
-
-
-def _block(path: Path, name: str, count: int, numbers: Any) -> NDArray[np.float32]:
-    """Return the points of one block, (count, 3)."""
-    try:
-        flat = np.asarray(numbers, np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{path}: {name} is not a list of numbers: {error}") from error
-    if flat.shape == (0,):
-        return np.zeros((count, 3), np.float32)
-    if flat.shape != (3 * count,):
-        raise DataError(
-            f"{path}: {name} has shape {flat.shape}; {count} points are read, that is {3 * count} "
-            "numbers x, y, confidence (BODY_25, FACE_70, HAND_21), or []"
-        )
-    return flat.reshape(count, 3)
 
 
 def measured(points: NDArray[np.float32]) -> NDArray[np.bool_]:

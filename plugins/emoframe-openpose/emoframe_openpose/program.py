@@ -17,9 +17,9 @@ import numpy as np
 from annotated_types import Ge, Gt
 from PIL import Image
 
-from emoframe import ComponentError, DataError
+from emoframe import ComponentError, DataError, read_openpose_people
 from emoframe.skeleton import OPENPOSE_137
-from emoframe_openpose.people import as_keypoints, read_people, tracked
+from emoframe_openpose.people import as_keypoints, tracked
 from emoframe_openpose.process import Program, find_models, find_program, hashes
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class OpenPose:
             for n in present:
                 t = chunk.index[n]
                 try:
-                    people = read_people(results / f"{t:012d}_keypoints.json")
+                    people = read_openpose_people(results / f"{t:012d}_keypoints.json")
                 except DataError as error:
                     raise DataError(
                         f"pose_estimator openpose: the result of {program.path} for frame {t} "

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from emoframe import ComponentError, DataError
+from emoframe import ComponentError, DataError, read_openpose_people
 from emoframe.skeleton import OPENPOSE_137
-from emoframe_openpose.people import as_keypoints, measured, read_people, tracked
+from emoframe_openpose.people import as_keypoints, measured, tracked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +93,9 @@ class OpenPoseJson:
         points = np.zeros((len(chunk), OPENPOSE_137.num_joints, 3), np.float32)
         for n, t in enumerate(chunk.index):
             if track.valid[t]:
-                people = _in_pixels(read_people(files[t]), self.scale, (width, height), files[t])
+                people = _in_pixels(
+                    read_openpose_people(files[t]), self.scale, (width, height), files[t]
+                )
                 points[n] = tracked(people, track.box[t])
         seen = np.tile([0, 0, width, height], (len(chunk), 1))
         return as_keypoints(points, seen, chunk, track)

@@ -11,12 +11,12 @@ import av
 import numpy as np
 import pytest
 from emoframe_openpose import emoframe_components
-from emoframe_openpose.people import BLOCKS
 from emoframe_openpose.results import OpenPoseJson
 
 from emoframe import ComponentError, DataError
 from emoframe.interfaces import PoseEstimator
 from emoframe.perception.crop import CropSettings
+from emoframe.perception.keypoint_files import BLOCKS
 from emoframe.perception.stages import stage_keys, stage_part
 from emoframe.records import Frames, Keypoints, Track
 from emoframe.testing import check_component
@@ -215,7 +215,10 @@ def test_a_video_whose_name_is_unknown_gets_nobodys_results(tmp_path: Path) -> N
         ("", "cannot be read as JSON"),
         ("[1]", "no list called 'people'"),
         ('{"people": [{}]}', "no 'pose_keypoints_2d'"),
-        ('{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}', r"shape \(3,\); 25 points.*BODY_25"),
+        (
+            '{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}',
+            r"shape \(3,\); emoframe reads 25 points.*BODY_25",
+        ),
         ('{"people": [{"pose_keypoints_2d": "none"}]}', "is not a list of numbers"),
     ],
 )
