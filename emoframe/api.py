@@ -10,11 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from emoframe.core import config
-from emoframe.core.errors import ConfigError, DataError, EmoframeError, Problem, RunError
+from emoframe.core.errors import ConfigError, DataError, EmoframeError, Problem
 from emoframe.core.registry import create
 from emoframe.core.schema import plain
 from emoframe.evidence.compare import Trained, compare, save
 from emoframe.evidence.evaluate import evaluate, summary
+from emoframe.evidence.metrics import check_reason
 from emoframe.evidence.predict import predict
 from emoframe.evidence.sweep import load_sweep, row_folder, seeds_of
 from emoframe.interfaces import Dataset, Split
@@ -29,8 +30,8 @@ from emoframe.perception.pipeline import OnProgress, Row
 from emoframe.perception.pipeline import extract as extract_videos
 
 __all__ = [
-    "Run", "evaluate", "extract", "load", "load_run", "load_sweep", "predict", "seeds_of",
-    "summary", "sweep", "train",
+    "Run", "check_reason", "evaluate", "extract", "load", "load_run", "load_sweep", "predict",
+    "seeds_of", "summary", "sweep", "train",
 ]  # fmt: skip
 OnSweepEpoch = Callable[[Path, Mapping[str, float]], None]
 OnRun = Callable[[Path, str], None]
@@ -100,7 +101,8 @@ def sweep(
         ConfigError: With everything that is wrong with any row, before anything is trained.
         RunError: The reason for opening test says nothing.
     """
-    check_reason(test)
+    if test:
+        check_reason(test)
     if isinstance(source, Mapping) and overrides:
         raise ConfigError([Problem("", "overrides change a sweep file, not one that was loaded")])
     rows = source if isinstance(source, Mapping) else load_sweep(source, overrides)
@@ -128,16 +130,6 @@ def _train_row(
             return Trained(runs, f"seed {one.seed}: {error}")
         on_run(place, "")
     return Trained(runs)
-
-
-def check_reason(reason: str) -> None:
-    """Refuse a reason of blanks before hours of training, not after.
-
-    Raises:
-        RunError: It is one.
-    """
-    if reason and not reason.strip():
-        raise RunError("opening the test labels needs a reason, as in --test 'final result'")
 
 
 def videos(experiment: Experiment) -> list[Path]:

@@ -26,7 +26,8 @@ def command(
     from emoframe import api
 
     experiment = api.load(file, overrides or [])
-    api.check_reason(test)
+    if test:
+        api.check_reason(test)
     folder = run or Path("runs") / file.stem
     runs: list[api.Run] = []
     for one in api.seeds_of(experiment, seeds):

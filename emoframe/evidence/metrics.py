@@ -79,6 +79,16 @@ class Scores:
         return pd.DataFrame([row])
 
 
+def check_reason(reason: str) -> None:
+    """Refuse to open test without a reason; asked before hours of training, and at the door.
+
+    Raises:
+        RunError: There is none, or it is blank.
+    """
+    if not reason.strip():
+        raise RunError("opening the test labels needs a reason in words, as in 'final result'")
+
+
 def open_test(run: Path, dataset: Dataset, reason: str) -> Mapping[str, int]:
     """Hand out the labels of the test split, after writing down that this was done.
 
@@ -90,8 +100,7 @@ def open_test(run: Path, dataset: Dataset, reason: str) -> Mapping[str, int]:
     Raises:
         RunError: No reason was given, or the record cannot be written.
     """
-    if not reason.strip():
-        raise RunError("opening the test labels needs a reason, as in --reason 'final result'")
+    check_reason(reason)
     line = {
         "time": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "reason": reason,

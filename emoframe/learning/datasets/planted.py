@@ -60,7 +60,7 @@ class Planted:
     mostly one label and a mouth that sits higher or lower with it; in test they have not.
 
     Args:
-        world: What the class decides.
+        world: What the class decides; in YAML, "null" stands in quotes.
         train: Training videos.
         test: Test videos, as many of each class.
         videos_per_subject: Videos of each subject; no subject is in both splits.
