@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -21,13 +20,15 @@ from emoframe.evidence.sweep import load_sweep, row_folder, seeds_of
 from emoframe.interfaces import Dataset, Split
 from emoframe.learning.checkpoint import epochs
 from emoframe.learning.data import check_clips, prepare, rehearse
-from emoframe.learning.experiment import Experiment, Perception
+from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Recognizer
 from emoframe.learning.run import Run, alone, load_run, open_run, save_history
 from emoframe.learning.runner import OnEpoch, check_precision, fit
-from emoframe.learning.sources import stage_parts
-from emoframe.perception.pipeline import OnProgress, Row
+from emoframe.learning.sources import devices, keys_of
+from emoframe.perception.events import Item, Row
+from emoframe.perception.pipeline import How, OnProgress
 from emoframe.perception.pipeline import extract as extract_videos
+from emoframe.perception.settings import Perception
 
 __all__ = [
     "Run", "check_reason", "evaluate", "extract", "load", "load_run", "load_sweep", "predict",
@@ -132,35 +133,35 @@ def _train_row(
     return Trained(runs)
 
 
-def videos(experiment: Experiment) -> list[Path]:
+def videos(experiment: Experiment) -> list[Item]:
     """Return every video that the data set of an experiment names, both splits.
 
     Raises:
         DataError: It names none.
     """
+    name = experiment.dataset["type"]
     dataset: Dataset = create("dataset", experiment.dataset)
-    found = [ref.video for split in SPLITS for ref in dataset.samples(split) if ref.video]
+    refs = [ref for split in SPLITS for ref in dataset.samples(split)]
+    found = [Item(ref.video, ref.id, name) for ref in refs if ref.video]
     if not found:
-        raise DataError(
-            f"data set {experiment.dataset['type']!r} names no videos; give some with --video"
-        )
+        raise DataError(f"data set {name!r} names no videos; give some with --video")
     return found
 
 
 def extract(
     source: str | Path | Experiment,
-    files: Sequence[Path] | None = None,
+    files: Sequence[Path | Item] | None = None,
+    how: How | None = None,
     *,
-    retry_failed: bool = False,
     on_row: Callable[[Row], None] = lambda row: None,
     on_progress: OnProgress = lambda progress: None,
 ) -> pd.DataFrame:
-    """Extract keypoints into the store; what is there is not done again.
+    """Extract keypoints and frame features into the store; what is there is not done again.
 
     Args:
-        source: The experiment; its `perception` says how.
+        source: The experiment; its `perception` says with what.
         files: Videos; None takes those of the data set.
-        retry_failed: Try again what failed before.
+        how: By how many workers, where, and when to stop.
         on_row: Called for each finished stage of each video.
         on_progress: Called after each chunk of frames.
 
@@ -171,20 +172,32 @@ def extract(
         EmoframeError: The config has no perception section, or a part cannot work.
     """
     experiment = load(source)
-    perception = experiment.perception or Perception()
-    detector, pose_estimator = stage_parts(perception)
     rows = extract_videos(
         files if files is not None else videos(experiment),
-        detector=detector,
-        pose_estimator=pose_estimator,
-        crop=perception.crop,
-        store=perception.store,
-        retry_failed=retry_failed,
+        experiment.perception or Perception(),
+        how or How(devices=devices()),
         on_row=on_row,
         on_progress=on_progress,
     )
-    flat = [asdict(row) | {"valid": _percent(row.valid), "video": str(row.video)} for row in rows]
+    flat = [
+        {
+            "video": str(row.video), "stage": row.stage, "status": row.status,
+            "reason": row.reason, "frames": row.frames, "valid": _percent(row.valid),
+            "seconds": row.seconds,
+        }
+        for row in rows
+    ]  # fmt: skip
     return pd.DataFrame(flat)
+
+
+def stage_keys_of(experiment: Experiment) -> dict[str, str]:
+    """Return the key of each stage that an experiment's perception fills, by its name.
+
+    Raises:
+        EmoframeError: A part cannot be built, or its weights are not here.
+    """
+    keys = keys_of(experiment.perception or Perception())
+    return {stage.name: stage.key for stage in keys.all()}
 
 
 def _percent(valid: Mapping[str, float]) -> str:

@@ -22,6 +22,23 @@ COMPONENTS = (
         target="emoframe.perception.detectors.whole_frame:WholeFrame",
     ),
     Component(
+        kind="pose_estimator",
+        name="merge",
+        target="emoframe.perception.pose_estimators.merge:Merge",
+        example={
+            "body": {"type": "mediapipe"},
+            "face": {"type": "mediapipe"},
+            "hands": {"type": "mediapipe"},
+        },
+    ),
+    Component(
+        kind="frame_encoder",
+        name="hog",
+        target="emoframe.perception.frame_encoders.hog:HOG",
+        example={"size": 32, "cells": 4},
+        paper="https://doi.org/10.1109/CVPR.2005.177",
+    ),
+    Component(
         kind="keypoint_backbone",
         name="mlp",
         target=f"{LEARNING}.keypoint_backbones.mlp:MLP",

@@ -19,9 +19,10 @@ from emoframe.core.files import replacing
 from emoframe.core.plugins import loaded
 from emoframe.evidence.predict import part_rows
 from emoframe.evidence.report import VideoPanel, write_report
-from emoframe.learning.experiment import Experiment, Perception
+from emoframe.learning.experiment import Experiment
 from emoframe.learning.sources import from_store
 from emoframe.perception.draw import contact_sheet, overlay_video
+from emoframe.perception.settings import Perception
 from emoframe.perception.weights import local_weights
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import layout
@@ -126,7 +127,7 @@ def _pictures(folder: Path, file: Path, keypoints: Keypoints, perception: Percep
     facts = [
         f"{len(keypoints)} frames, {len(keypoints) / (keypoints.time_s[-1] or 1):.1f} a second",
         f"detector {perception.detector['type']}",
-        f"pose estimator {perception.pose_estimator['type']}",
+        f"pose estimator {(perception.pose_estimator or {}).get('type')}",
         "faces are blurred in every picture; what was not measured is not drawn",
         "the overlay as a video: overlay.mp4 beside this page",
     ]

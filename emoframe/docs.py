@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from docstring_parser import parse as parse_docstring
@@ -63,7 +63,7 @@ def _row(param: Parameter) -> dict[str, str]:
     default = "required" if param.required else str(plain(param.default))
     return {
         "parameter": param.name,
-        "type": describe(param.annotation),
+        "type": _type(param.annotation),
         "default": "from the model" if param.wiring else default,
         "meaning": param.doc,
     }
@@ -91,13 +91,20 @@ def config_rows(section: type[Any], path: str = "") -> Iterator[dict[str, str]]:
     for name, param in fields(section).items():
         where = f"{path}.{name}" if path else name
         inner = _section_in(param.annotation)
-        kind = kind_of(param.annotation)
-        type_ = f"a {kind}" if kind else "section" if inner else describe(param.annotation)
+        type_ = "section" if inner else _type(param.annotation)
         shown = "" if inner else "required" if param.required else str(plain(param.default))
         yield {"key": where, "type": type_, "default": shown, "meaning": param.doc}
         if inner:
             many = ".<name>" if "dict" in str(param.annotation) else ""
             yield from config_rows(inner, where + many)
+
+
+def _type(annotation: Any) -> str:
+    """Say what may stand there, in words."""
+    kind = kind_of(annotation)
+    if not kind:
+        return describe(annotation)
+    return f"{kind} by name" if get_origin(annotation) is dict else f"a {kind}"
 
 
 def _section_in(annotation: Any) -> type[Any] | None:

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import torch
 
-    from emoframe.records import Boxes, Frames, Input, Keypoints, Output, SampleRef, Target, Track
+    from emoframe.records import (
+        Boxes,
+        Features,
+        Frames,
+        Input,
+        Keypoints,
+        Output,
+        SampleRef,
+        Target,
+        Track,
+    )
     from emoframe.skeleton import SkeletonLayout
 
 Split = Literal["train", "test"]
@@ -47,6 +57,37 @@ class PoseEstimator(Protocol):
 
         State such as smoothing is opened afresh at each call: one call is one video. A joint that
         was not measured is masked, never zero; a frame in which `track` has no box is all masked.
+        """
+        ...
+
+
+@runtime_checkable
+class FrameEncoder(Protocol):
+    """Turns pictures of one person into vectors. Wiring: `device`.
+
+    It is given every `every`-th frame of a video in which the person has a box, each cut out and
+    letterboxed: scaled to a square of `size` pixels with its proportions kept, the rest filled
+    with a flat colour. It may have `module() -> torch.nn.Module`, so that it can be fine-tuned.
+
+    Attributes:
+        size: Side in pixels of the square pictures that it takes.
+        every: It encodes each n-th frame of the video.
+        span: Number of consecutive such frames that make up one vector; 1 for a picture encoder.
+        reads_keypoints: Whether it needs the person's keypoints, which are then extracted before.
+        out_dim: D.
+    """
+
+    size: int
+    every: int
+    span: int
+    reads_keypoints: bool
+    out_dim: int
+
+    def encode(self, frames: Frames, keypoints: Keypoints | None) -> Features:
+        """Return one `Features` of T / `span` tokens for T square pictures, T a multiple of it.
+
+        `keypoints` are those of the given frames, in pixels of the given pictures; None unless
+        `reads_keypoints`. What was not computed is masked, never zero.
         """
         ...
 
@@ -159,6 +200,7 @@ class Dataset(Protocol):
 PROTOCOLS: dict[str, type[Any]] = {
     "detector": Detector,
     "pose_estimator": PoseEstimator,
+    "frame_encoder": FrameEncoder,
     "keypoint_backbone": KeypointBackbone,
     "temporal_encoder": TemporalEncoder,
     "pooling": Pooling,

@@ -66,6 +66,9 @@ class Track:
         time_s: Presentation time in seconds, shape (T,).
         policy: How the person was chosen, in words.
         video: The file; None where the frames come from none.
+        track_id: Number of the uninterrupted stretch that a box belongs to, counted from 0; -1
+            where the person is not seen, shape (T,). None where it is not known.
+        shot: True at the first frame of each shot but the first, shape (T,). None: not known.
     """
 
     box: NDArray[np.float32]
@@ -73,6 +76,8 @@ class Track:
     time_s: NDArray[np.float64]
     policy: str
     video: Path | None = None
+    track_id: NDArray[np.int64] | None = None
+    shot: NDArray[np.bool_] | None = None
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -123,6 +128,25 @@ class Keypoints:
 
     def __len__(self) -> int:
         """Number of frames T."""
+        return len(self.time_s)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a frame encoder says of one person over time.
+
+    Attributes:
+        x: One vector per token, shape (T, D), or one per token and joint, shape (T, V, D).
+        valid: True where a vector was computed, shape (T,) or (T, V).
+        time_s: Time of each token in seconds, the mean of its frames, shape (T,).
+    """
+
+    x: NDArray[np.floating[Any]]
+    valid: NDArray[np.bool_]
+    time_s: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Number of tokens T."""
         return len(self.time_s)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from emoframe.core.errors import ComponentError, DataError, suggest
 from emoframe.core.plugins import loaded
 from emoframe.skeleton_maps import (
+    COCO_17_TO_OPENPOSE_137,
     MEDIAPIPE_TO_OPENPOSE_137,
     WHOLEBODY_133_TO_OPENPOSE_137,
     JointMap,
@@ -27,6 +28,7 @@ from emoframe.skeleton_maps import (
 )
 
 __all__ = [
+    "COCO_17_TO_OPENPOSE_137",
     "MEDIAPIPE_TO_OPENPOSE_137",
     "OPENPOSE_137",
     "WHOLEBODY_133_TO_OPENPOSE_137",

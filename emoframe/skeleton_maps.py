@@ -173,3 +173,15 @@ WHOLEBODY_133_TO_OPENPOSE_137 = JointMap(
 
 It has no pupils: the mean of the eye's six points stands for one, at half the confidence.
 """
+
+COCO_17_TO_OPENPOSE_137 = JointMap(
+    source="coco_17",
+    num_source=17,
+    target="openpose_137",
+    sources=(*_WHOLEBODY_BODY[:19], *_points(*(None,) * 118)),
+    factor=(1.0,) * 137,
+)
+"""COCO's 17 points of the body (YOLO-pose), which COCO-WholeBody begins with.
+
+Neck and mid-hip are the means of shoulders and hips; feet, face and hands have no source.
+"""

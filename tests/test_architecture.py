@@ -16,7 +16,9 @@ PLUGINS = [
 PUBLIC = {
     "emoframe", "emoframe.interfaces", "emoframe.records", "emoframe.skeleton", "emoframe.testing",
 }  # fmt: skip
-BELOW_PLUGINS = {"ultralytics", "transformers", "google", "openai", "mediapipe", "onnxruntime"}
+BELOW_PLUGINS = {
+    "ultralytics", "transformers", "google", "openai", "mediapipe", "onnxruntime", "rtmlib",
+}  # fmt: skip
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ from scipy.spatial import procrustes
 
 from emoframe.core.errors import ComponentError, DataError
 from emoframe.skeleton import (
+    COCO_17_TO_OPENPOSE_137,
     MEDIAPIPE_TO_OPENPOSE_137,
     OPENPOSE_137,
     WHOLEBODY_133_TO_OPENPOSE_137,
@@ -23,7 +24,7 @@ from emoframe.skeleton import (
 )
 
 ARM = {"name": "arm", "joints": ("shoulder", "elbow", "wrist")}
-MAPS = [MEDIAPIPE_TO_OPENPOSE_137, WHOLEBODY_133_TO_OPENPOSE_137]
+MAPS = [MEDIAPIPE_TO_OPENPOSE_137, WHOLEBODY_133_TO_OPENPOSE_137, COCO_17_TO_OPENPOSE_137]
 
 
 def index(name: str) -> int:
@@ -192,6 +193,16 @@ def test_what_was_not_measured_is_masked_and_never_zero(joint_map: JointMap) -> 
 def test_mediapipe_has_no_small_toes() -> None:
     empty = [n for n, points in enumerate(MEDIAPIPE_TO_OPENPOSE_137.sources) if not points]
     assert [OPENPOSE_137.joints[n] for n in empty] == ["left_small_toe", "right_small_toe"]
+
+
+def test_coco_17_is_a_body_without_feet_and_the_rest_stays_masked() -> None:
+    names = ["left_wrist", "right_wrist", "left_eye", "right_ear", "left_ankle", "right_hip"]
+    sources = COCO_17_TO_OPENPOSE_137.sources
+    assert [sources[index(name)] for name in names] == [(9,), (10,), (1,), (4,), (15,), (12,)]
+    assert (sources[index("neck")], sources[index("mid_hip")]) == ((5, 6), (11, 12))
+    xy = np.random.default_rng(0).normal(size=(1, 17, 2))
+    _, _, valid = COCO_17_TO_OPENPOSE_137.apply(xy, np.ones((1, 17)), np.ones((1, 17), np.bool_))
+    assert np.flatnonzero(valid[0]).tolist() == [*range(19)]
 
 
 def test_wholebody_pupils_are_eye_centres_at_half_the_confidence() -> None:

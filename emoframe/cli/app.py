@@ -18,7 +18,7 @@ from emoframe.core.plugins import loaded
 
 COMMANDS = (
     "demo", "list", "show", "plugins", "check", "fill", "schema", "data", "extract", "train",
-    "sweep", "test", "predict", "licences", "docs", "doctor",
+    "sweep", "test", "predict", "store", "eda", "licences", "docs", "doctor",
 )  # fmt: skip
 
 

@@ -1,14 +1,14 @@
-"""`emoframe extract CONFIG`: videos become keypoints in the store, once."""
+"""`emoframe extract CONFIG`: videos become features in the store, once."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from emoframe.cli.output import Json, Overrides, as_json, progress, rows
-from emoframe.core.errors import EXIT_SOME_FAILED
+from emoframe.cli.output import Json, Overrides, as_json, note, progress, rows
+from emoframe.core.errors import EXIT_SOME_FAILED, EmoframeError
 
 
 def command(
@@ -17,7 +17,19 @@ def command(
     video: Annotated[
         list[Path] | None, typer.Option(help="Extract this video instead of the data set's.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; 0: this one; default: one per core.")
+    ] = None,
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")
+    ] = "local",
+    shard: Annotated[
+        str | None, typer.Option(help="I/N: the I-th of N jobs, which share the videos.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option(help="Try failed videos again.")] = False,
+    max_failures: Annotated[
+        int | None, typer.Option(min=0, help="Stop once more videos than this have failed.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Extract every video of a config; what is done already is not done again."""
@@ -25,15 +37,30 @@ def command(
 
     experiment = api.load(file, overrides or [])
     videos = video or api.videos(experiment)
-    with progress("stage", 2 * len(videos)) as bar:
+    how = api.How(workers, executor, api.devices(), _shard(shard), retry_failed, max_failures)
+    stages = len(api.stage_keys_of(experiment))
+    with progress("stage", stages * len(videos)) as bar:
         table = api.extract(
             experiment,
             videos,
-            retry_failed=retry_failed,
+            how,
             on_row=lambda row: bar.step(f"{row.video.name} {row.stage}: {row.status} {row.reason}"),
             on_progress=lambda p: bar.tell(f"{p.video.name} {p.stage}: frame {p.done}/{p.total}"),
         )
     found = table.to_dict("records")
     as_json(found) if json else rows(found)
-    if any(row["status"] == "failed" for row in found):
+    failed = [
+        {"video": r["video"], "reason": r["reason"]} for r in found if r["status"] == "failed"
+    ]
+    if failed:
+        note(f"{len(failed)} of {len(videos)} videos failed; --retry-failed tries them again")
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise EmoframeError(f"--shard {text}: must be I/N with I from 1 to N, such as 2/8")
+    return int(number), int(count)

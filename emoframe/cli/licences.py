@@ -34,23 +34,28 @@ def listing(source: Path, overrides: list[str]) -> list[dict[str, Any]]:
 
 
 def _parts(section: Any) -> Iterator[tuple[str, str]]:
-    """Walk a checked config and yield the kind and name of every part in it."""
+    """Walk a checked config and yield the kind and name of every part in it, nested ones too."""
     import dataclasses
 
-    from emoframe.core.schema import fields, kind_of
+    from emoframe.core.registry import registry
+    from emoframe.core.schema import fields, kind_of, parameters
 
-    if isinstance(section, Mapping):
-        for item in section.values():
-            yield from _parts(item)
-    if not dataclasses.is_dataclass(section) or isinstance(section, type):
-        return
-    for name, parameter in fields(type(section)).items():
-        value = getattr(section, name)
-        if kind := kind_of(parameter.annotation):
-            if value:
-                yield kind, value["type"]
+    def walk(annotation: Any, value: Any) -> Iterator[tuple[str, str]]:
+        kind = kind_of(annotation)
+        if isinstance(value, Mapping) and kind and "type" in value:
+            yield kind, value["type"]
+            parts = registry(kind)
+            for name, inner in parameters(parts.get(value["type"]), parts.kind).items():
+                yield from walk(inner.annotation, value.get(name))
+        elif isinstance(value, Mapping):
+            for item in value.values():
+                yield from walk(annotation, item)
         else:
             yield from _parts(value)
+
+    if dataclasses.is_dataclass(section) and not isinstance(section, type):
+        for name, parameter in fields(type(section)).items():
+            yield from walk(parameter.annotation, getattr(section, name))
 
 
 def command(

@@ -19,12 +19,12 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, checked 
 
 def say(text: str) -> None:
     """Print a line to stdout."""
-    typer.echo(text)
+    typer.echo(_printable(text))
 
 
 def note(text: str) -> None:
     """Print a line to stderr, so that stdout stays what a program reads."""
-    typer.echo(text, err=True)
+    typer.echo(_printable(text), err=True)
 
 
 def as_json(value: Any) -> None:
@@ -49,7 +49,12 @@ def rows(items: Sequence[Mapping[str, Any]]) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    return "" if value is None else str(value)
+    return "" if value is None else _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """Write a file name of undecodable bytes, which no terminal takes, in letters."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Steps:

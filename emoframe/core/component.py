@@ -49,6 +49,12 @@ KINDS: dict[str, Kind] = {
             ("device",),
         ),
         Kind(
+            "frame_encoder",
+            "turns pictures of one person into vectors",
+            "encode(frames: Frames, keypoints: Keypoints or None) -> Features",
+            ("device",),
+        ),
+        Kind(
             "keypoint_backbone",
             "turns the joints of one frame into one vector",
             "(x_NTVC, mask_NTV) -> h_NTD",

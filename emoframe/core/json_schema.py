@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import TypeAdapter
 
+from emoframe.core.component import KINDS
 from emoframe.core.errors import ComponentError
 from emoframe.core.registry import registry
 from emoframe.core.schema import Parameter, fields, parameters, part_of, plain
@@ -24,7 +25,8 @@ def json_schema(section: type[Any]) -> dict[str, Any]:
     schema = _section(section)
     schema["properties"]["base"] = {"description": "Configs that this one inherits from."}
     schema["required"] = []  # a file may inherit what it lacks
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    parts = {kind: _any_part(kind) for kind in KINDS}  # by reference: parts may hold parts
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": parts}
 
 
 def _section(section: type[Any]) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def _object(params: Mapping[str, Parameter]) -> dict[str, Any]:
 
 def _value(annotation: Any) -> dict[str, Any]:
     if mark := part_of(annotation):
-        return _parts(mark.kind)
+        return {"$ref": f"#/$defs/{mark.kind}"}
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         return _section(annotation)
     origin, args = get_origin(annotation), get_args(annotation)
@@ -56,7 +58,7 @@ def _value(annotation: Any) -> dict[str, Any]:
     return {"anyOf": [TypeAdapter[Any](leaf).json_schema(), INTERPOLATION]}
 
 
-def _parts(kind: str) -> dict[str, Any]:
+def _any_part(kind: str) -> dict[str, Any]:
     """Let `type` decide which parameters are allowed; where it is inherited, an editor cannot."""
     names = registry(kind).names()
     rules = [

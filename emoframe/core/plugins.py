@@ -28,10 +28,17 @@ T = TypeVar("T", bound=type[Any])
 RESTRICT = "EMOFRAME_PLUGINS"
 BUILTIN = "emoframe"
 KNOWN_ELSEWHERE: dict[tuple[str, str], str] = {
+    ("detector", "rtdetr"): "emoframe-transformers",
     ("detector", "yolo"): "emoframe-ultralytics",
+    ("frame_encoder", "clip"): "emoframe-transformers",
+    ("frame_encoder", "dinov2"): "emoframe-transformers",
+    ("frame_encoder", "patch_binding"): "emoframe-transformers",
+    ("frame_encoder", "xclip"): "emoframe-transformers",
     ("pose_estimator", "mediapipe"): "emoframe-mediapipe",
     ("pose_estimator", "openpose"): "emoframe-openpose",
     ("pose_estimator", "openpose_json"): "emoframe-openpose",
+    ("pose_estimator", "rtmpose"): "emoframe-rtmlib",
+    ("pose_estimator", "yolo_pose"): "emoframe-ultralytics",
 }
 """Parts of emoframe that live in plugins of their own, so that a missing one can be named."""
 

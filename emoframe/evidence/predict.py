@@ -10,11 +10,13 @@ import numpy as np
 from emoframe.core.errors import DataError
 from emoframe.evidence.evaluate import predict_clips
 from emoframe.learning.clips import Clips
-from emoframe.learning.experiment import Perception
 from emoframe.learning.run import Run, load_run
-from emoframe.learning.sources import from_store, stage_parts
-from emoframe.perception.pipeline import OnProgress, Row
+from emoframe.learning.sources import devices, from_store
+from emoframe.perception.events import Row
+from emoframe.perception.pipeline import How, OnProgress
 from emoframe.perception.pipeline import extract as extract_videos
+from emoframe.perception.settings import Perception
+from emoframe.perception.stages import stage_part
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import SkeletonLayout, layout
 
@@ -72,21 +74,17 @@ def predict(
 
 
 def _extracted(run: Run, perception: Perception, video: Path, on_progress: OnProgress) -> list[Row]:
-    detector, pose_estimator = stage_parts(perception)
+    if perception.pose_estimator is None:
+        raise DataError(f"{run.folder}: its perception section has no pose estimator to look with")
+    pose_estimator = stage_part("pose_estimator", perception.pose_estimator)
     layout_name = pose_estimator.part.layout
     if layout_name != run.wiring.layout.name:
         raise DataError(
             f"{run.folder} was trained on keypoints of layout {run.wiring.layout.name!r}, and the "
             f"pose estimator {pose_estimator.name!r} gives {layout_name!r}"
         )
-    return extract_videos(
-        [video],
-        detector=detector,
-        pose_estimator=pose_estimator,
-        crop=perception.crop,
-        store=perception.store,
-        on_progress=on_progress,
-    )
+    how = How(workers=0, devices=devices())
+    return extract_videos([video], perception, how, on_progress=on_progress)
 
 
 def part_rows(keypoints: Keypoints, joints: SkeletonLayout) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from emoframe.core.errors import ComponentError, DataError, EmoframeError
 from emoframe.core.registry import create
 from emoframe.interfaces import Dataset
 from emoframe.learning.augment import check_mirror
-from emoframe.learning.clips import Clips, check_keypoints, collate
+from emoframe.learning.clips import Clips, Loader, check_keypoints, collate
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Wiring
 from emoframe.learning.sources import loaders
@@ -59,9 +59,9 @@ def prepare(experiment: Experiment) -> Data:
     if experiment.train.shuffle_labels:
         refs = shuffled(refs, experiment.seed)
     train, val = cut_validation(refs, experiment.train.val_fraction, experiment.seed)
-    joints = joint_layout(experiment, dataset)
-    check_mirror(experiment.view.keypoints.augment, joints)
     load = loaders(experiment, dataset)
+    joints = joint_layout(experiment, dataset, load, train[0])
+    check_mirror(experiment.view.keypoints.augment, joints)
 
     def clips(items: Sequence[SampleRef], training: bool) -> Clips:
         return Clips(items, load, joints, experiment, training=training)
@@ -125,23 +125,28 @@ def rehearse(model: nn.Module, data: Data) -> None:
         ) from error
 
 
-def joint_layout(experiment: Experiment, dataset: Dataset) -> SkeletonLayout:
-    """Return the layout of the model's keypoints: the data set's, or the pose estimator's.
+def joint_layout(
+    experiment: Experiment, dataset: Dataset, load: Mapping[str, Loader], first: SampleRef
+) -> SkeletonLayout:
+    """Return the layout of the model's keypoints: the data set's, or that of what is stored.
+
+    Args:
+        experiment: The experiment.
+        dataset: Its data set.
+        load: The loader of each input.
+        first: An item to look at.
 
     Raises:
-        DataError: The data set brings keypoints along and names no layout.
+        DataError: The data set brings keypoints along and names no layout, or nothing is stored.
     """
-    if "dataset" in experiment.features.values():
-        if dataset.layout is None:
-            raise DataError(
-                f"data set {experiment.dataset['type']!r} brings no keypoints along; set "
-                "`features.keypoints` to a pose estimator and add a `perception` section"
-            )
-        return dataset.layout
-    assert experiment.perception is not None
-    return layout(
-        create("pose_estimator", experiment.perception.pose_estimator, {"device": "cpu"}).layout
-    )
+    if "dataset" not in experiment.features.values():
+        return layout(next(iter(load.values()))(first).layout)
+    if dataset.layout is None:
+        raise DataError(
+            f"data set {experiment.dataset['type']!r} brings no keypoints along; set "
+            "`features.keypoints` to a pose estimator and add a `perception` section"
+        )
+    return dataset.layout
 
 
 def shuffled(refs: Sequence[SampleRef], seed: int) -> list[SampleRef]:

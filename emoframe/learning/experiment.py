@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -16,7 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from emoframe.core.errors import Problem, suggest
 from emoframe.core.schema import Part, is_mapping
 from emoframe.learning.features import KeypointView
-from emoframe.perception.crop import CropSettings
+from emoframe.perception.settings import Perception, Privacy
 
 KeypointBackbone = Annotated[dict[str, Any], Part("keypoint_backbone")]
 TemporalEncoder = Annotated[dict[str, Any], Part("temporal_encoder")]
@@ -124,27 +123,6 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Perception:
-    """How videos become keypoints, once, in a store.
-
-    Attributes:
-        store: Folder of the feature store.
-        detector: Finds everybody in each frame.
-        crop: How one person is chosen and followed.
-        pose_estimator: Measures that person's keypoints.
-    """
-
-    store: Path = Path("store")
-    detector: Annotated[dict[str, Any], Part("detector")] = field(
-        default_factory=lambda: {"type": "whole_frame"}
-    )
-    crop: CropSettings = field(default_factory=CropSettings)
-    pose_estimator: Annotated[dict[str, Any], Part("pose_estimator")] = field(
-        default_factory=lambda: {"type": "mediapipe"}
-    )
-
-
-@dataclass(frozen=True)
 class ViewSettings:
     """How a clip is sampled into the model's inputs.
 
@@ -165,8 +143,10 @@ class Experiment:
     Attributes:
         dataset: Names the items, their labels and their subjects.
         features: Where each input of the model comes from: `dataset` where the data set brings it
-            along, else the name of a stage of the store.
+            along, else the name of a stage of the store. `name@key` is a stage that was made
+            with other settings or elsewhere, see `emoframe store ls`.
         perception: How the store is filled; null where the data set brings everything along.
+        privacy: What may leave the store.
         view: How a clip is sampled.
         model: The network.
         train: How its weights are found.
@@ -176,6 +156,7 @@ class Experiment:
     dataset: Annotated[dict[str, Any], Part("dataset")]
     features: dict[str, str] = field(default_factory=lambda: {"keypoints": "dataset"})
     perception: Perception | None = None
+    privacy: Privacy = field(default_factory=Privacy)
     view: ViewSettings = field(default_factory=ViewSettings)
     model: Model = field(default_factory=Model)
     train: Train = field(default_factory=Train)
@@ -215,12 +196,20 @@ def _unpaired(
 
 def _unstored(features: Mapping[str, Any], perception: Any) -> list[Problem]:
     """Find inputs whose stage no perception section fills."""
-    estimator = perception.get("pose_estimator", {}) if is_mapping(perception) else None
-    stage = estimator.get("type", "mediapipe") if is_mapping(estimator) else None
-    allowed = "'dataset'" + (f" or {stage!r}, the pose estimator of `perception`" if stage else "")
-    more = "" if stage else "; add a `perception` section to use a store"
+    stages = _stages(perception) if is_mapping(perception) else []
+    allowed = ", ".join(map(repr, ["dataset", *stages]))
+    more = "" if is_mapping(perception) else "; add a `perception` section to use a store"
     return [
-        Problem(f"features.{name}", f"must be {allowed}; got {source!r}{more}")
+        Problem(f"features.{name}", f"must be one of {allowed}; got {source!r}{more}")
         for name, source in features.items()
-        if source not in ("dataset", stage)
+        if source not in ("dataset", *stages)
+        and not (is_mapping(perception) and "@" in str(source))
     ]
+
+
+def _stages(perception: Mapping[str, Any]) -> list[str]:
+    """Name the stages that the model can read, in unchecked data."""
+    estimator = perception.get("pose_estimator", {"type": "mediapipe"})
+    encoders = perception.get("frame_encoders", {})
+    found = [estimator.get("type", "mediapipe")] if is_mapping(estimator) else []
+    return [*found, *(encoders if is_mapping(encoders) else {})]

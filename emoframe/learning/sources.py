@@ -1,24 +1,35 @@
 """Where each input of the model comes from: the data set, or a stage of the store.
 
-From the store comes what exactly the settings of the experiment produced, and nothing else.
+From the store comes what exactly the settings of the experiment produced, or the stage that
+`features` names by its key, and nothing else. A video that is not here is found by its name in the
+data set, where the store knows that: features travel without their videos.
 """
 
 from __future__ import annotations
+
+import functools
+from pathlib import Path
 
 import torch
 
 from emoframe.core.errors import DataError
 from emoframe.interfaces import Dataset
 from emoframe.learning.clips import Loader
-from emoframe.learning.experiment import Experiment, Perception
-from emoframe.perception.stages import StagePart, read_keypoints, stage_keys, stage_part
+from emoframe.learning.experiment import Experiment
+from emoframe.perception.entries import find_hash
+from emoframe.perception.read import finished, keypoints_of
+from emoframe.perception.settings import Perception
+from emoframe.perception.stages import StageKeys, build_parts, stage_keys
+from emoframe.perception.video import video_hash
 from emoframe.records import Keypoints, SampleRef
 
 
 def loaders(experiment: Experiment, dataset: Dataset) -> dict[str, Loader]:
     """Return the loader of each input."""
     return {
-        name: from_dataset(dataset, name) if source == "dataset" else _from_store(experiment)
+        name: from_dataset(dataset, name)
+        if source == "dataset"
+        else from_store(stored(experiment), source, experiment.dataset["type"])
         for name, source in experiment.features.items()
     }
 
@@ -38,28 +49,63 @@ def from_dataset(dataset: Dataset, name: str) -> Loader:
     return load
 
 
-def from_store(perception: Perception) -> Loader:
-    """Return a loader of the keypoints that these settings, and no others, have produced."""
-    detector, pose_estimator = stage_parts(perception)
-    keys = stage_keys(detector, pose_estimator, perception.crop)
+def from_store(perception: Perception, source: str = "", dataset: str = "") -> Loader:
+    """Return a loader of keypoints in the store.
+
+    Args:
+        perception: Where the store is, and the settings that made its stages.
+        source: Name of the stage, or `name@key`; empty for the pose estimator's.
+        dataset: Name of the data set, by which videos that are not here are known.
+
+    Raises:
+        DataError: There is no such stage.
+    """
+    name, _, key = source.partition("@")
+    if not key:
+        name, key = _own_key(keys_of(perception), name)
 
     def load(ref: SampleRef) -> Keypoints:
         if ref.video is None:
             raise DataError(f"{ref.id}: the data set names no video to take keypoints from")
-        return read_keypoints(perception.store, ref.video, pose_estimator.name, keys.pose)
+        digest = _digest(perception, dataset, ref.id, ref.video)
+        return keypoints_of(finished(perception.store, digest, name, key, str(ref.video)))
 
     return load
 
 
-def stage_parts(perception: Perception) -> tuple[StagePart, StagePart]:
-    """Build the detector and the pose estimator of a config."""
-    device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    return (
-        stage_part("detector", perception.detector, device),
-        stage_part("pose_estimator", perception.pose_estimator, device),
-    )
+def _digest(perception: Perception, dataset: str, item: str, video: Path) -> str:
+    """Return the hash of a video, or what the store knows it by where the file is not here."""
+    if video.is_file():
+        return video_hash(video)
+    try:
+        return _known(perception.store, dataset, item)
+    except DataError as error:
+        raise DataError(f"{video}: there is no such file, and {error}") from error
 
 
-def _from_store(experiment: Experiment) -> Loader:
+_known = functools.cache(find_hash)  # asked in every epoch
+
+
+def keys_of(perception: Perception) -> StageKeys:
+    """Compute the keys of every stage of a config."""
+    return stage_keys(build_parts(perception, devices()[0]))
+
+
+def stored(experiment: Experiment) -> Perception:
+    """Return the perception section of an experiment whose inputs come from the store."""
     assert experiment.perception is not None  # the experiment has checked this
-    return from_store(experiment.perception)
+    return experiment.perception
+
+
+def _own_key(keys: StageKeys, name: str) -> tuple[str, str]:
+    """Return name and key of a stage of these settings; the pose estimator's without a name."""
+    if not name and keys.pose is None:
+        raise DataError("the perception section has no pose estimator, so there are no keypoints")
+    found = {stage.name: stage.key for stage in keys.all()}
+    name = name or (keys.pose.name if keys.pose else "")
+    return name, found[name]
+
+
+def devices() -> tuple[str, ...]:
+    """Return where parts compute: every GPU, or the CPU."""
+    return tuple(f"cuda:{n}" for n in range(torch.cuda.device_count())) or ("cpu",)

@@ -1,26 +1,25 @@
 """Pictures for people: keypoints over frames, as a video and as a contact sheet.
 
-Every picture that leaves the store is private unless its maker says otherwise: the face is reduced
-to a few colour patches, which no filter sharpens again, and so is everything outside of the
-person's box, where bystanders are. Where nothing says where the face is, more is hidden, not less:
-the top third of the box, and without a box the whole picture.
+What of the frame itself is seen under the keypoints is decided in `faces`, once for both.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from emoframe.core.errors import DataError
+from emoframe.perception.faces import person_box, shown
+from emoframe.perception.settings import Faces
 from emoframe.perception.video import read
 
 if TYPE_CHECKING:
@@ -30,18 +29,11 @@ if TYPE_CHECKING:
     from emoframe.skeleton import SkeletonLayout
 
     Rgb = NDArray[np.uint8]
-    Box = tuple[float, float, float, float]
 
-Faces = Literal["blur", "show"]
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 """One per layout group: Okabe and Ito's palette, which colour-blind people can tell apart."""
-HEAD = frozenset(
-    ("nose", "eye", "eyes", "ear", "face", "jaw", "brow", "mouth", "lip", "chin", "forehead")
-)
-"""Words in the names of joints that lie on the head."""
 READABLE_HEIGHT = 480
 TILE_WIDTH = 320
-FACE_PATCHES, SCENE_PATCHES = 8, 16
 TICKS = 30_000
 """Ticks a second in written videos: exact at 25, 30 and 29.97 frames; MPEG-4 takes few more."""
 
@@ -64,7 +56,7 @@ def overlay(rgb: Rgb, keypoints: Keypoints, t: int, layout: SkeletonLayout, scal
     draw = ImageDraw.Draw(image)
     xy, valid = (keypoints.xy[t, :, :2] + 0.5) * scale, keypoints.valid[t]
     line = max(1, height * scale // 200)
-    if (box := _box(keypoints, t)) is not None:
+    if (box := person_box(keypoints, t)) is not None:
         draw.rectangle([float(edge) * scale for edge in box], outline="#ffffff")
     for (_, joints), colour in zip(layout.groups.items(), cycle(COLOURS), strict=False):
         inside = {joint for joint in joints if valid[joint]}
@@ -74,29 +66,6 @@ def overlay(rgb: Rgb, keypoints: Keypoints, t: int, layout: SkeletonLayout, scal
         for joint in inside:
             draw.circle(tuple(xy[joint]), line, fill=colour)
     return np.asarray(image)
-
-
-def blur_face(rgb: Rgb, keypoints: Keypoints, t: int, layout: SkeletonLayout) -> Rgb:
-    """Hide the person's face and all that is outside of the person's box.
-
-    Args:
-        rgb: The frame, (H, W, 3).
-        keypoints: The person, in pixels of the frame.
-        t: Number of the frame.
-        layout: Names the joints, among which those of the head are found.
-
-    Returns:
-        A new picture of the same size.
-    """
-    hidden = _patches(rgb, SCENE_PATCHES)
-    box = _box(keypoints, t)
-    if box is None:
-        return hidden
-    person = _pixels(box, rgb)
-    hidden[person] = rgb[person]
-    face = _pixels(_face(keypoints, t, layout, box), rgb)
-    hidden[face] = _patches(rgb[face], FACE_PATCHES)
-    return hidden
 
 
 def overlay_video(
@@ -113,17 +82,14 @@ def overlay_video(
         keypoints: What was measured in it.
         layout: Names the joints.
         out: The MP4 file to write.
-        faces: `blur` hides them, `show` does not.
+        faces: What of the person may be seen, see `emoframe.perception.faces`.
 
     Raises:
         DataError: The video cannot be read, or the keypoints are not of this video.
     """
-    pictures = (
-        (_picture(rgb, keypoints, t, layout, faces), float(keypoints.time_s[t]))
-        for t, rgb in _frames(video, keypoints)
-    )
+    drawn = _drawn(video, keypoints, layout, faces, range(len(keypoints)))
     with _replacing(out) as partial:
-        _encode(pictures, partial)
+        _encode(((rgb, float(keypoints.time_s[t])) for t, rgb in drawn), partial)
 
 
 def contact_sheet(
@@ -144,18 +110,15 @@ def contact_sheet(
         out: The PNG file to write.
         columns: Pictures side by side.
         rows: Pictures one above the other; fewer where the video has fewer frames.
-        faces: `blur` hides them, `show` does not.
+        faces: What of the person may be seen, see `emoframe.perception.faces`.
 
     Raises:
         DataError: The video cannot be read, or the keypoints are not of this video.
     """
     spread = np.linspace(0, len(keypoints) - 1, min(columns * rows, len(keypoints)))
     wanted = set(spread.round().astype(int).tolist())
-    tiles = [
-        _tile(_picture(rgb, keypoints, t, layout, faces), keypoints, t)
-        for t, rgb in _frames(video, keypoints)
-        if t in wanted
-    ]
+    drawn = _drawn(video, keypoints, layout, faces, wanted)
+    tiles = [_tile(rgb, keypoints, t) for t, rgb in drawn]
     width, height = tiles[0].size
     sheet = Image.new("RGB", (width * columns, height * math.ceil(len(tiles) / columns)))
     for number, tile in enumerate(tiles):
@@ -164,24 +127,29 @@ def contact_sheet(
         sheet.save(partial, format="PNG")
 
 
-def _frames(video: Path, keypoints: Keypoints) -> Iterator[tuple[int, Rgb]]:
-    """Decode frame by frame, and see that the keypoints are of this video."""
+def _drawn(
+    video: Path,
+    keypoints: Keypoints,
+    layout: SkeletonLayout,
+    faces: Faces,
+    wanted: Collection[int],
+) -> Iterator[tuple[int, Rgb]]:
+    """Draw over the wanted frames, and see that the keypoints are of this video."""
     count = 0
     for frames in read(video, chunk=16):
         count += len(frames)
         if count > len(keypoints):
             break
-        yield from zip(frames.index.tolist(), frames.rgb, strict=True)
+        for t, rgb in zip(frames.index.tolist(), frames.rgb, strict=True):
+            if t in wanted:
+                below = shown(rgb, keypoints, t, layout, faces)
+                scale = math.ceil(READABLE_HEIGHT / rgb.shape[0])
+                yield t, overlay(below, keypoints, t, layout, scale)
     if count != len(keypoints):
         raise DataError(
             f"{video}: does not have the {len(keypoints)} frames of these keypoints; "
             "give the video that they were extracted from"
         )
-
-
-def _picture(rgb: Rgb, keypoints: Keypoints, t: int, layout: SkeletonLayout, faces: Faces) -> Rgb:
-    shown = rgb if faces == "show" else blur_face(rgb, keypoints, t, layout)
-    return overlay(shown, keypoints, t, layout, math.ceil(READABLE_HEIGHT / rgb.shape[0]))
 
 
 def _tile(rgb: Rgb, keypoints: Keypoints, t: int) -> Image.Image:
@@ -193,56 +161,6 @@ def _tile(rgb: Rgb, keypoints: Keypoints, t: int) -> Image.Image:
     draw = ImageDraw.Draw(tile)
     draw.text((4, 2), text, font=font, fill="white", stroke_width=2, stroke_fill="black")
     return tile
-
-
-def _box(keypoints: Keypoints, t: int) -> Box | None:
-    """Find where the person is: the box, or around the joints; None where neither is known."""
-    if keypoints.box is not None:
-        box = keypoints.box[t]
-        return tuple(box.tolist()) if np.isfinite(box).all() else None
-    points = keypoints.xy[t, keypoints.valid[t], :2]
-    return _around(points, 0.1, 0) if len(points) else None
-
-
-def _face(keypoints: Keypoints, t: int, layout: SkeletonLayout, box: Box) -> Box:
-    """Find the face generously: around the joints of the head, else the top third of the box."""
-    dense = set(layout.groups.get("face", ()))
-    head = [
-        joint
-        for joint, name in enumerate(layout.joints)
-        if keypoints.valid[t, joint] and (joint in dense or HEAD & set(name.lower().split("_")))
-    ]
-    left, top, right, bottom = box
-    if not head:
-        return left, top, right, top + (bottom - top) / 3
-    outlined = any(joint in dense for joint in head)  # eyes and nose alone say little of the chin
-    return _around(keypoints.xy[t, head, :2], 0.35 if outlined else 0.8, 0.15 * (bottom - top))
-
-
-def _around(points: NDArray[np.float32], margin: float, least: float) -> Box:
-    """Put a square around points, with a margin of its size, at least `least` from its centre."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    half = max(least, float((high - low).max()) * (0.5 + margin))
-    x, y = (low + high) / 2
-    return x - half, y - half, x + half, y + half
-
-
-def _pixels(box: Box, rgb: Rgb) -> tuple[slice, slice]:
-    """Turn a box into the pixels of a picture that it touches; at least one."""
-    height, width = rgb.shape[:2]
-    left, top = int(np.clip(box[0], 0, width - 1)), int(np.clip(box[1], 0, height - 1))
-    right = int(np.clip(math.ceil(box[2]), left + 1, width))
-    bottom = int(np.clip(math.ceil(box[3]), top + 1, height))
-    return slice(top, bottom), slice(left, right)
-
-
-def _patches(rgb: Rgb, count: int) -> Rgb:
-    """Keep at most `count` averaged colours along the longer side: the rest is gone for good."""
-    height, width = rgb.shape[:2]
-    share = count / max(height, width, count)
-    small = max(1, round(width * share)), max(1, round(height * share))
-    image = Image.fromarray(np.ascontiguousarray(rgb)).resize(small, Image.Resampling.BOX)
-    return np.array(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _encode(pictures: Iterable[tuple[Rgb, float]], out: Path) -> None:

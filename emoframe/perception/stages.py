@@ -1,8 +1,10 @@
-"""What a stage is made with, the key that says whether a stored one still holds, and reading it.
+"""What the stages are made with, and the keys that say whether a stored one still holds.
 
-A key covers the part's settings with all defaults, the versions of the code that runs (emoframe,
-the plugin, what it needs, the decoder), the hash of its weights, and the keys of what it reads. The
-device is left out: it decides how fast, not what.
+Four sorts of stage follow one another: the detector's (decode, find everybody), `crop` (follow one
+person), the pose estimator's and the frame encoders'. A key covers the part's settings with all
+defaults, the versions of the code that runs (emoframe, the plugin, what it needs, the decoder), the
+hash of its weights, and the keys of what it reads: another encoder leaves the poses as they are,
+another detector changes all that follows. The device is left out: it decides how fast, not what.
 """
 
 from __future__ import annotations
@@ -14,44 +16,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, get_args
 
 from emoframe.core.checker import Checker
-from emoframe.core.errors import ConfigError, DataError
+from emoframe.core.errors import ConfigError, Problem
 from emoframe.core.plugins import Offer
 from emoframe.core.registry import create, registry
-from emoframe.core.schema import plain
+from emoframe.core.schema import parameters, part_of, plain
 from emoframe.perception.crop import CropSettings
-from emoframe.perception.store import Stage, Store
-from emoframe.perception.video import video_hash
-from emoframe.records import Keypoints, Track
+from emoframe.perception.settings import Perception
 
-
-def stage_key(
-    config: Mapping[str, Any],
-    versions: Mapping[str, str],
-    fingerprint: Mapping[str, str],
-    reads: Sequence[str] = (),
-) -> str:
-    """Hash everything that the result of a stage depends on.
-
-    Args:
-        config: Its settings, all defaults filled in, plain data.
-        versions: Version of each package that takes part.
-        fingerprint: Hash of each file of weights.
-        reads: Keys of the stages that it reads.
-
-    Returns:
-        A sha256 in hex; equal for equal contents whatever their order.
-    """
-    content = {
-        "config": config,
-        "versions": versions,
-        "fingerprint": fingerprint,
-        "reads": sorted(reads),
-    }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+CROP = "crop"
 
 
 @dataclass(frozen=True)
@@ -59,9 +34,9 @@ class StagePart:
     """A part that is ready to work, with all that its results depend on.
 
     Attributes:
-        name: Its registered name, which becomes the name of its stage.
+        name: What its stage is called in the store: its registered name, or a frame encoder's own.
         part: The instance; it may have `fingerprint()`, a dict of its weights' hashes.
-        config: Its parameters, all defaults filled in.
+        config: Its type and parameters, all defaults filled in.
         versions: Version of each package that takes part, by name.
     """
 
@@ -76,20 +51,107 @@ class StagePart:
         return dict(hashes()) if hashes else {}
 
 
-class StageKeys(NamedTuple):
-    """The keys of the two stages of a video, see `stage_key`."""
+@dataclass(frozen=True)
+class Parts:
+    """Everything that an extraction works with.
 
-    track: str
-    pose: str
+    Attributes:
+        detector: Finds everybody.
+        pose_estimator: Measures one person; None where no keypoints are wanted.
+        frame_encoders: Turn pictures of that person into vectors.
+        crop: How that person is chosen and followed.
+    """
+
+    detector: StagePart
+    pose_estimator: StagePart | None = None
+    frame_encoders: tuple[StagePart, ...] = ()
+    crop: CropSettings = field(default_factory=CropSettings)
 
 
-def stage_part(kind: str, node: Mapping[str, Any], device: str = "cpu") -> StagePart:
+@dataclass(frozen=True)
+class StageKey:
+    """What a stage is called, for any video.
+
+    Attributes:
+        name: Name of the part, or `crop`.
+        content: Everything that its result depends on: `config`, `versions`, `fingerprint`, and
+            `reads`, the keys of the stages before it.
+    """
+
+    name: str
+    content: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Return a sha256 in hex; equal for equal contents whatever their order."""
+        text = json.dumps(self.content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StageKeys:
+    """The stages of an extraction in their order.
+
+    Attributes:
+        detect: The detector's.
+        crop: The followed person's.
+        pose: The pose estimator's; None where there is none.
+        frames: The frame encoders'.
+    """
+
+    detect: StageKey
+    crop: StageKey
+    pose: StageKey | None
+    frames: tuple[StageKey, ...]
+
+    def all(self) -> tuple[StageKey, ...]:
+        """Return every stage."""
+        return (self.detect, self.crop, *((self.pose,) if self.pose else ()), *self.frames)
+
+
+def build_parts(perception: Perception, device: str = "cpu") -> Parts:
+    """Build the parts of a config; heavy weights load when they are first used.
+
+    Args:
+        perception: The section.
+        device: Where they compute, such as `cpu` or `cuda:0`.
+
+    Raises:
+        ConfigError: A node does not fit its part's parameters, or two stages have one name.
+        ComponentError: There is no such part, or it cannot be imported.
+    """
+    pose = perception.pose_estimator
+    parts = Parts(
+        stage_part("detector", perception.detector, device),
+        stage_part("pose_estimator", pose, device) if pose else None,
+        tuple(
+            stage_part("frame_encoder", node, device, name)
+            for name, node in perception.frame_encoders.items()
+        ),
+        perception.crop,
+    )
+    taken = (parts.detector, parts.pose_estimator)
+    names = [CROP, *(part.name for part in taken if part)]
+    for encoder in parts.frame_encoders:
+        if encoder.name in names or not re.fullmatch(r"[a-z][a-z0-9_]*", encoder.name):
+            text = (
+                f"cannot be the name of a stage: it must be lower case letters, digits and "
+                f"underscores, and none of {', '.join(names)}"
+            )
+            raise ConfigError([Problem(f"perception.frame_encoders.{encoder.name}", text)])
+    return parts
+
+
+def stage_part(
+    kind: str, node: Mapping[str, Any], device: str = "cpu", name: str = ""
+) -> StagePart:
     """Build a part from its config node.
 
     Args:
-        kind: `detector` or `pose_estimator`.
+        kind: `detector`, `pose_estimator` or `frame_encoder`.
         node: `type` and parameters.
         device: Where it computes, such as `cpu` or `cuda:0`.
+        name: Name of its stage; empty for its type.
 
     Raises:
         ConfigError: The node does not fit the part's parameters.
@@ -99,88 +161,63 @@ def stage_part(kind: str, node: Mapping[str, Any], device: str = "cpu") -> Stage
     filled = checker.part(kind, node, kind)
     if filled is None or checker.problems:
         raise ConfigError(checker.problems)
-    name = filled.pop("type")
-    part = create(kind, {"type": name, **filled}, {"device": device})
-    return StagePart(name, part, plain(filled), _versions(registry(kind).offer(name)))
+    part = create(kind, filled, {"device": device})
+    return StagePart(name or filled["type"], part, plain(filled), _versions(kind, filled))
 
 
-def stage_keys(detector: StagePart, pose_estimator: StagePart, crop: CropSettings) -> StageKeys:
-    """Compute what the stages of these settings are called in the store, for any video.
+def stage_keys(parts: Parts) -> StageKeys:
+    """Compute what the stages of these parts are called in the store, for any video.
 
     Raises:
         ComponentError: The weights of a part are not to be found.
     """
     decoder = {"av": version("av")}
-    settings = {"type": detector.name, **detector.config}
-    track = stage_key(
-        {"detector": settings, "crop": asdict(crop)},
-        {**decoder, **detector.versions},
-        detector.fingerprint(),
+    detect = _key(parts.detector, decoder, ())
+    crop = StageKey(
+        CROP,
+        {
+            "config": asdict(parts.crop),
+            "versions": {"emoframe": version("emoframe")},
+            "fingerprint": {},
+            "reads": [detect.key],
+        },
     )
-    pose = stage_key(
-        {"pose_estimator": {"type": pose_estimator.name, **pose_estimator.config}},
-        {**decoder, **pose_estimator.versions},
-        pose_estimator.fingerprint(),
-        reads=[track],
-    )
-    return StageKeys(track, pose)
+    pose = _key(parts.pose_estimator, decoder, (crop,)) if parts.pose_estimator else None
+    frames = []
+    for encoder in parts.frame_encoders:
+        if encoder.part.reads_keypoints and pose is None:
+            text = "reads keypoints; name a `pose_estimator`"
+            raise ConfigError([Problem(f"perception.frame_encoders.{encoder.name}", text)])
+        reads = (crop, pose) if pose and encoder.part.reads_keypoints else (crop,)
+        frames.append(_key(encoder, decoder, reads))
+    return StageKeys(detect, crop, pose, tuple(frames))
 
 
-def read_track(store: Path, video: Path, name: str, key: str) -> Track:
-    """Read the track of a video from the store.
-
-    Args:
-        store: Folder of the store.
-        video: The file.
-        name: Name of the detector.
-        key: `stage_keys(...).track`.
-
-    Raises:
-        DataError: The video is not there, or was not or could not be extracted with these settings.
-    """
-    return track_of(_finished(store, video, name, key))
+def _key(part: StagePart, decoder: Mapping[str, str], reads: Sequence[StageKey]) -> StageKey:
+    content = {
+        "config": dict(part.config),
+        "versions": {**decoder, **part.versions},
+        "fingerprint": part.fingerprint(),
+        "reads": sorted(stage.key for stage in reads),
+    }
+    return StageKey(part.name, content)
 
 
-def read_keypoints(store: Path, video: Path, name: str, key: str) -> Keypoints:
-    """Read the keypoints of a video from the store.
-
-    Args:
-        store: Folder of the store.
-        video: The file.
-        name: Name of the pose estimator.
-        key: `stage_keys(...).pose`.
-
-    Raises:
-        DataError: The video is not there, or was not or could not be extracted with these settings.
-    """
-    stage = _finished(store, video, name, key)
-    return Keypoints(**stage.read(), layout=stage.meta["layout"])
+def _versions(kind: str, node: Mapping[str, Any]) -> dict[str, str]:
+    """Say which code runs: the packages of a part and of the parts inside it."""
+    parts = registry(kind)
+    found = _packages(parts.offer(node["type"]))
+    for param in parameters(parts.get(node["type"]), parts.kind).values():
+        inner, annotations = node.get(param.name), (param.annotation, *get_args(param.annotation))
+        mark = next((mark for one in annotations if (mark := part_of(one))), None)
+        if mark and inner:
+            nested = _versions(mark.kind, inner)
+            found |= {f"{param.name}.{package}": text for package, text in nested.items()}
+    return found
 
 
-def _finished(store: Path, video: Path, name: str, key: str) -> Stage:
-    stage = Store(Path(store)).stage(video_hash(video), name, key)
-    if not stage.exists():
-        raise DataError(
-            f"{video}: the store {store} has no {name} features of it for these settings and "
-            "versions; run emoframe extract first"
-        )
-    if stage.status == "failed":
-        raise DataError(f"{video}: has no {name} features: {stage.reason}")
-    return stage
-
-
-def track_of(stage: Stage) -> Track:
-    """Turn a stored stage back into a track.
-
-    Raises:
-        DataError: The stage is not there, has failed or is damaged.
-    """
-    kept: dict[str, Any] = stage.read()
-    return Track(**kept, policy=stage.meta["policy"])
-
-
-def _versions(offer: Offer) -> dict[str, str]:
-    """Say which code runs: the packages, or the file where a part lives in a file of its own."""
+def _packages(offer: Offer) -> dict[str, str]:
+    """Name the packages of one part, or the file where it lives in a file of its own."""
     found = {"emoframe": version("emoframe"), "provider": _provider(offer.distribution)}
     for need in offer.component.needs:
         package = re.split(r"[^\w.-]", need)[0]

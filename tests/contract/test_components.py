@@ -16,6 +16,12 @@ PARTS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example may name published weights, which a test must not fetch."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
 @pytest.mark.parametrize(("kind", "name"), PARTS)
 def test_a_registered_part_keeps_the_contract_of_its_kind(kind: str, name: str) -> None:
     check_component(kind, name)

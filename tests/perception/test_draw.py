@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from emoframe.core.errors import DataError
-from emoframe.perception.draw import blur_face, contact_sheet, overlay, overlay_video
+from emoframe.perception.draw import contact_sheet, overlay, overlay_video
+from emoframe.perception.faces import blur_face, shown
+from emoframe.perception.settings import Faces
 from emoframe.perception.video import probe, read
 from emoframe.records import Keypoints
 from emoframe.skeleton import OPENPOSE_137, SkeletonLayout
@@ -67,10 +69,18 @@ def test_nose_eyes_and_ears_of_the_body_show_where_an_occluded_face_is() -> None
     assert np.array_equal(hidden[60:115, 45:115], noise()[60:115, 45:115])
 
 
-def test_without_any_point_of_the_head_the_top_third_of_the_box_is_hidden() -> None:
+def test_without_any_point_of_the_head_the_box_is_hidden_down_to_the_shoulders() -> None:
     hidden = blur_face(noise(), person(face=False), 0, OPENPOSE_137)
-    assert kept(hidden, slice(10, 46), slice(40, 120)) < 0.2
-    assert np.array_equal(hidden[46:115, 45:115], noise()[46:115, 45:115])
+    assert kept(hidden, slice(10, 70), slice(40, 120)) < 0.2
+    assert np.array_equal(hidden[71:115, 45:115], noise()[71:115, 45:115])
+
+
+def test_where_the_shoulders_are_unknown_too_the_upper_half_of_the_box_is_hidden() -> None:
+    someone = person(face=False)
+    someone.valid[:, [2, 5]] = False
+    hidden = blur_face(noise(), someone, 0, OPENPOSE_137)
+    assert kept(hidden, slice(10, 64), slice(40, 120)) < 0.2
+    assert np.array_equal(hidden[65:115, 45:115], noise()[65:115, 45:115])
 
 
 def test_where_nobody_is_known_to_be_the_whole_picture_is_hidden() -> None:
@@ -86,9 +96,26 @@ def test_keypoints_without_boxes_show_the_surroundings_of_the_joints() -> None:
     assert kept(hidden, slice(14, 46), slice(66, 94)) < 0.2
 
 
-def test_the_picture_that_is_given_stays_as_it_is() -> None:
+@pytest.mark.parametrize("face", [True, False])
+def test_a_skeleton_stands_on_a_background_that_is_the_same_for_every_picture(face: bool) -> None:
+    for someone in (person(face=face), person(box=(np.nan,) * 4)):
+        below = shown(noise(), someone, 0, OPENPOSE_137, "skeleton")
+        assert below.shape == noise().shape
+        assert len(np.unique(below)) == 1
+        bright = shown(np.full_like(noise(), 255), someone, 0, OPENPOSE_137, "skeleton")
+        assert np.array_equal(below, bright)
+
+
+def test_what_is_shown_follows_the_faces_setting() -> None:
+    blurred = shown(noise(), person(), 0, OPENPOSE_137, "blur")
+    assert np.array_equal(blurred, blur_face(noise(), person(), 0, OPENPOSE_137))
+    assert np.array_equal(shown(noise(), person(), 0, OPENPOSE_137, "show"), noise())
+
+
+@pytest.mark.parametrize("faces", ["blur", "skeleton", "show"])
+def test_the_picture_that_is_given_stays_as_it_is(faces: Faces) -> None:
     rgb = noise()
-    blur_face(rgb, person(), 0, OPENPOSE_137)
+    shown(rgb, person(), 0, OPENPOSE_137, faces)
     overlay(rgb, person(), 0, OPENPOSE_137)
     assert np.array_equal(rgb, noise())
 
@@ -147,6 +174,22 @@ def test_faces_are_shown_only_when_asked_for(make_video: MakeVideo, tmp_path: Pa
         row = np.asarray(Image.open(tmp_path / f"{faces}.png")).astype(int)[72, :60, 0]
         steepest[faces] = np.abs(np.diff(row)).max()
     assert steepest["show"] > 3 * steepest["blur"]
+
+
+def test_skeletons_of_two_videos_are_the_same_so_no_pixel_of_either_survives(
+    make_video: MakeVideo, tmp_path: Path
+) -> None:
+    other, frames = tmp_path / "noise.gif", [Image.fromarray(noise()), Image.fromarray(~noise())]
+    frames[0].save(other, save_all=True, append_images=frames[1:], duration=40)
+    written = []
+    for source in (make_video(frames=2, size=SIZE), other):
+        contact_sheet(source, person(2), OPENPOSE_137, tmp_path / "s.png", faces="skeleton")
+        overlay_video(source, person(2), OPENPOSE_137, tmp_path / "o.mp4", faces="skeleton")
+        sheet, video = np.asarray(Image.open(tmp_path / "s.png")), next(read(tmp_path / "o.mp4"))
+        written.append((sheet, video.rgb))
+    for one, another in zip(*written, strict=True):
+        assert np.array_equal(one, another)
+        assert one.max() > 200  # the joints are there
 
 
 def test_keypoints_of_another_video_are_refused(make_video: MakeVideo, tmp_path: Path) -> None:

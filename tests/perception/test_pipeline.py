@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,16 +25,11 @@ from emoframe.perception import stages
 from emoframe.perception import store as store_module
 from emoframe.perception.crop import CropSettings
 from emoframe.perception.detectors.whole_frame import WholeFrame
-from emoframe.perception.pipeline import (
-    Progress,
-    Row,
-    StagePart,
-    extract,
-    read_keypoints,
-    read_track,
-    stage_keys,
-    stage_part,
-)
+from emoframe.perception.events import Progress, Row
+from emoframe.perception.pipeline import How, OnRow, extract
+from emoframe.perception.read import read_keypoints, read_track
+from emoframe.perception.settings import Perception
+from emoframe.perception.stages import Parts, StageKeys, StagePart, stage_keys, stage_part
 from emoframe.records import Boxes, Frames, Keypoints, Track
 
 MakeVideo = Callable[..., Path]
@@ -91,9 +87,26 @@ WHOLE = StagePart("whole_frame", WholeFrame(), {}, {"emoframe": "0"})
 BRIGHT = StagePart("bright", Bright(), {"level": 230}, {"emoframe": "0"})
 
 
-def run(videos: Iterable[Path], store: Path, **changed: object) -> list[Row]:
-    parts = {"detector": WHOLE, "pose_estimator": BRIGHT, **changed}
-    return extract(videos, store=store, **parts)
+def run(
+    videos: Iterable[Path],
+    store: Path,
+    how: How | None = None,
+    on_row: OnRow = lambda _: None,
+    **parts: Any,
+) -> list[Row]:
+    """Extract in this process, with parts that are built already."""
+    return extract(videos, Perception(store=store), how, parts=made(**parts), on_row=on_row)
+
+
+def made(**changed: Any) -> Parts:
+    return Parts(**{"detector": WHOLE, "pose_estimator": BRIGHT, **changed})
+
+
+def keys(**changed: Any) -> StageKeys:
+    return stage_keys(made(**changed))
+
+
+RETRY = How(retry_failed=True)
 
 
 def outcome(rows: Iterable[Row]) -> list[tuple[str, str, str]]:
@@ -112,10 +125,10 @@ def test_keypoints_of_a_video_come_back_as_they_were_measured(
     rows = run([path], store)
     assert outcome(rows) == [
         ("clip.mp4", "whole_frame", "ok"),
+        ("clip.mp4", "crop", "ok"),
         ("clip.mp4", "bright", "ok"),
     ]
-    keys = stage_keys(WHOLE, BRIGHT, CropSettings())
-    found = read_keypoints(store, path, "bright", keys.pose)
+    found = read_keypoints(store, path, "bright", keys().pose.key)
     assert found.layout == "openpose_137"
     assert found.xy.shape == (100, 137, 2)
     assert found.valid.sum(axis=1).tolist() == [3] * 100
@@ -123,10 +136,14 @@ def test_keypoints_of_a_video_come_back_as_they_were_measured(
     assert found.time_s == pytest.approx(np.arange(100) / 25)
     assert found.box is not None
     assert found.box.tolist() == [[0, 0, 64, 48]] * 100
-    track = read_track(store, path, "whole_frame", keys.track)
+    track = read_track(store, path, "crop", keys().crop.key)
     assert track.valid.all()
-    assert rows[1].frames == 100
-    assert rows[1].valid == {"body": 1.0, "face": 1.0, "hands": 0.0}
+    assert [row.frames for row in rows] == [100] * 3
+    assert [row.valid for row in rows] == [
+        {"people": 1.0},
+        {"person": 1.0},
+        {"body": 1.0, "face": 1.0, "hands": 0.0},
+    ]
 
 
 def test_what_is_finished_is_never_done_twice_even_under_another_name(
@@ -139,8 +156,8 @@ def test_what_is_finished_is_never_done_twice_even_under_another_name(
     copy = path.with_name("copy.mp4")
     copy.write_bytes(path.read_bytes())
     rows = run([path, copy], store, pose_estimator=pose)
-    assert [row.status for row in rows] == ["cached"] * 4
-    assert rows[3].valid == {"body": 1.0, "face": 1.0, "hands": 0.0}
+    assert [row.status for row in rows] == ["cached"] * 6
+    assert rows[5].valid == {"body": 1.0, "face": 1.0, "hands": 0.0}
     assert log.read_text() == "30\n"
 
 
@@ -150,11 +167,12 @@ def test_a_result_is_not_used_once_anything_it_depends_on_has_changed(
     path, store = make_video(), tmp_path / "store"
     run([path], store)
     newer = replace(BRIGHT, versions={"emoframe": "1"})
-    assert [row.status for row in run([path], store, pose_estimator=newer)] == ["cached", "ok"]
+    rows = run([path], store, pose_estimator=newer)
+    assert [row.status for row in rows] == ["cached", "cached", "ok"]
     wider = CropSettings(pad=0.3)
-    assert [row.status for row in run([path], store, crop=wider)] == ["ok", "ok"]
+    assert [row.status for row in run([path], store, crop=wider)] == ["cached", "ok", "ok"]
     with pytest.raises(DataError, match="for these settings and versions; run emoframe extract"):
-        read_keypoints(store, path, "bright", stage_keys(WHOLE, newer, wider).pose)
+        read_keypoints(store, path, "bright", keys(pose_estimator=newer, crop=wider).pose.key)
 
 
 def test_weights_are_part_of_the_key() -> None:
@@ -163,11 +181,10 @@ def test_weights_are_part_of_the_key() -> None:
             return {"weights": "00ff"}
 
     plain, weighty = (
-        stage_keys(WHOLE, replace(BRIGHT, part=part), CropSettings())
-        for part in (Bright(), Weighty())
+        keys(pose_estimator=replace(BRIGHT, part=part)) for part in (Bright(), Weighty())
     )
-    assert plain.track == weighty.track
-    assert plain.pose != weighty.pose
+    assert plain.crop == weighty.crop
+    assert plain.pose.key != weighty.pose.key
 
 
 def test_a_failing_video_is_a_row_with_its_reason_and_the_rest_goes_on(
@@ -183,13 +200,14 @@ def test_a_failing_video_is_a_row_with_its_reason_and_the_rest_goes_on(
         ("empty.mp4", "whole_frame", "failed"),
         ("broken.mp4", "whole_frame", "failed"),
         ("good.mp4", "whole_frame", "ok"),
+        ("good.mp4", "crop", "ok"),
         ("good.mp4", "bright", "ok"),
     ]
     assert "there is no such file" in rows[0].reason
     assert "empty (0 bytes)" in rows[1].reason
     assert "truncated or damaged after" in rows[2].reason
     assert (rows[2].frames, rows[2].valid) == (0, {})
-    key = stage_keys(WHOLE, BRIGHT, CropSettings()).pose
+    key = keys().pose.key
     with pytest.raises(DataError, match=r"has no bright features:.*truncated"):
         read_keypoints(tmp_path / "store", broken, "bright", key)
 
@@ -203,13 +221,14 @@ def test_a_video_with_nobody_in_it_is_a_failure_and_leaves_no_data(
 
     path, store = make_video(), tmp_path / "store"
     blind = StagePart("blind", Blind())
-    (row,) = run([path], store, detector=blind)
-    assert (row.status, row.reason) == ("failed", "no person was found in any of 30 frames")
-    assert shards(store) == {}
+    detected, followed = run([path], store, detector=blind)
+    assert (detected.status, detected.valid) == ("ok", {"people": 0.0})
+    assert followed.status == "failed"
+    assert followed.reason.startswith("clip.mp4: no person was found in any of 30 frames; look")
     rows = run([path], store, pose_estimator=replace(BRIGHT, part=Sightless()))
-    assert [row.status for row in rows] == ["ok", "failed"]
-    assert rows[1].reason == "no person was found: not one keypoint in any of 30 frames"
-    assert all("whole_frame" in name for name in shards(store))
+    assert [row.status for row in rows] == ["ok", "ok", "failed"]
+    assert rows[2].reason.startswith("clip.mp4: not one keypoint was found in any of 30 frames")
+    assert not any("bright" in name for name in shards(store))
 
 
 def test_a_remembered_failure_is_tried_again_only_when_asked(
@@ -222,14 +241,13 @@ def test_a_remembered_failure_is_tried_again_only_when_asked(
     path, store = make_video(), tmp_path / "store"
     moody = replace(BRIGHT, part=Moody())
     rows = run([path], store, pose_estimator=moody)
-    assert rows[1].reason == "ZeroDivisionError: it rains"
+    assert rows[2].reason == "ZeroDivisionError: it rains"
     rows = run([path], store)
-    assert (rows[1].status, rows[1].reason) == ("failed", "ZeroDivisionError: it rains")
-    keys = stage_keys(WHOLE, BRIGHT, CropSettings())
+    assert (rows[2].status, rows[2].reason) == ("failed", "ZeroDivisionError: it rains")
     with pytest.raises(DataError, match=r"clip\.mp4: has no bright features: ZeroDivisionError"):
-        read_keypoints(store, path, "bright", keys.pose)
-    rows = run([path], store, retry_failed=True)
-    assert [row.status for row in rows] == ["cached", "ok"]
+        read_keypoints(store, path, "bright", keys().pose.key)
+    rows = run([path], store, RETRY)
+    assert [row.status for row in rows] == ["cached", "cached", "ok"]
 
 
 def test_what_failed_only_because_the_stage_before_it_did_follows_when_that_succeeds(
@@ -246,11 +264,12 @@ def test_what_failed_only_because_the_stage_before_it_did_follows_when_that_succ
     def stop(row: Row) -> None:
         raise KeyboardInterrupt
 
-    path, store, moody = make_video(), tmp_path / "store", replace(WHOLE, part=Moody())
+    path, store, moody = make_video(frames=9), tmp_path / "store", replace(WHOLE, part=Moody())
     assert [row.status for row in run([path], store, detector=moody)] == ["failed"]
-    with pytest.raises(KeyboardInterrupt):  # between the two stages
-        run([path], store, detector=moody, retry_failed=True, on_row=stop)
-    assert [row.status for row in run([path], store, detector=moody)] == ["cached", "ok"]
+    with pytest.raises(KeyboardInterrupt):  # between two stages
+        run([path], store, RETRY, detector=moody, on_row=stop)
+    rows = run([path], store, detector=moody)
+    assert [row.status for row in rows] == ["cached", "ok", "ok"]
 
 
 def test_an_interruption_passes_and_leaves_nothing_finished(
@@ -263,7 +282,7 @@ def test_an_interruption_passes_and_leaves_nothing_finished(
     path, store = make_video(), tmp_path / "store"
     with pytest.raises(KeyboardInterrupt):
         run([path], store, pose_estimator=replace(BRIGHT, part=Interrupted()))
-    assert [row.status for row in run([path], store)] == ["cached", "ok"]
+    assert [row.status for row in run([path], store)] == ["cached", "cached", "ok"]
 
 
 def test_a_damaged_stage_is_left_for_the_user_to_delete(
@@ -272,14 +291,15 @@ def test_a_damaged_stage_is_left_for_the_user_to_delete(
     path, store = make_video(), tmp_path / "store"
     run([path], store)
     other = replace(BRIGHT, config={"level": 1})
-    (track,) = store.rglob("whole_frame-*/*.safetensors")
+    (track,) = store.rglob("crop-*/*.safetensors")
     whole = track.read_bytes()
     track.write_bytes(whole[:-8])
     rows = run([path], store, pose_estimator=other)
-    assert [row.status for row in rows] == ["cached", "failed"]
-    assert "delete this folder and extract again" in rows[1].reason
+    assert [row.status for row in rows] == ["cached", "cached", "failed"]
+    assert "delete this folder and extract again" in rows[2].reason
     track.write_bytes(whole)
-    assert [row.status for row in run([path], store, pose_estimator=other)] == ["cached", "ok"]
+    rows = run([path], store, pose_estimator=other)
+    assert [row.status for row in rows] == ["cached", "cached", "ok"]
 
 
 def broken_estimators() -> Iterator[tuple[str, Callable[[Keypoints], Keypoints]]]:
@@ -316,10 +336,9 @@ def test_an_estimator_that_breaks_its_contract_stops_before_anything_is_stored(
 def test_progress_and_rows_are_told_as_they_come(make_video: MakeVideo, tmp_path: Path) -> None:
     told: list[Progress | Row] = []
     extract(
-        [make_video(frames=100)],
-        detector=WHOLE,
-        pose_estimator=BRIGHT,
-        store=tmp_path / "store",
+        [make_video(frames=40)],
+        Perception(store=tmp_path / "store"),
+        parts=made(),
         on_progress=told.append,
         on_row=told.append,
     )
@@ -328,18 +347,21 @@ def test_progress_and_rows_are_told_as_they_come(make_video: MakeVideo, tmp_path
         for one in told
     ]
     assert steps == [
-        ("whole_frame", 64, 100),
-        ("whole_frame", 100, 100),
+        ("whole_frame", 16, 40),
+        ("whole_frame", 32, 40),
+        ("whole_frame", 40, 40),
         "ok",
-        ("bright", 64, 100),
-        ("bright", 100, 100),
+        "ok",
+        ("bright", 16, 40),
+        ("bright", 32, 40),
+        ("bright", 40, 40),
         "ok",
     ]
 
 
 def test_a_part_is_built_from_its_config_with_all_defaults(tmp_path: Path) -> None:
     part = stage_part("detector", {"type": "whole_frame"})
-    assert (part.name, part.config) == ("whole_frame", {})
+    assert (part.name, part.config) == ("whole_frame", {"type": "whole_frame"})
     assert part.versions["emoframe"]
     assert isinstance(part.part, WholeFrame)
     with pytest.raises(ConfigError, match="size"):
@@ -352,20 +374,23 @@ def test_a_part_in_a_file_of_its_own_is_known_by_what_the_file_says(tmp_path: Pa
     found = []
     for code in ("threshold = 1", "threshold = 2"):
         file.write_text(code)
-        found.append(stages._versions(offer)["provider"])
+        found.append(stages._packages(offer)["provider"])
     assert found[0] != found[1]
     assert str(tmp_path) not in found[0]
 
 
+WRITES = 24
+"""Files that a whole extraction of `killable` writes: shards and an index for each stage."""
 FEW = 32
 """Frames per shard where runs are killed, so that each stage has several."""
 
 
-@pytest.mark.parametrize("write", [1, 2, 3, 4, 5, 6, 7, 8, 15, 16])
+@pytest.mark.parametrize("write", range(1, 1 + WRITES))
 def test_a_kill_at_any_write_loses_only_the_stage_in_flight(
     killable: tuple[list[Path], Path], tmp_path: Path, write: int
 ) -> None:
     videos, untouched = killable
+    assert sum(1 for _ in untouched.glob("*/*/*")) == WRITES
     store, log = tmp_path / "store", tmp_path / "log"
     assert _extraction(store, log, videos, kill_at_write=write).wait() == -signal.SIGKILL
     assert _resumed(store, log, videos) == shards(untouched)
@@ -382,7 +407,7 @@ def test_a_kill_from_outside_in_the_middle_of_a_video_loses_only_that(
         time.sleep(0.01)
     process.kill()
     process.wait()
-    assert len(list(store.rglob("index.json"))) == 3
+    assert len(list(store.rglob("index.json"))) == 5
     assert _resumed(store, log, videos) == shards(untouched)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from emoframe.core.errors import DataError
 from emoframe.perception import store as store_module
-from emoframe.perception.stages import stage_key
+from emoframe.perception.stages import StageKey
 from emoframe.perception.store import DamagedError, Stage, Store, StoreError
 
 HASH, KEY = "ab" * 32, "cd" * 32
@@ -174,13 +174,13 @@ def test_a_shard_holds_no_code(stage: Stage) -> None:
 
 
 def test_the_key_changes_with_all_that_a_result_depends_on_and_with_nothing_else() -> None:
-    key = stage_key({"a": 1, "b": 2}, {"av": "18"}, {"w": "00"}, ["k"])
-    assert key == stage_key({"b": 2, "a": 1}, {"av": "18"}, {"w": "00"}, ["k"])
+    key = _key({"a": 1, "b": 2}, {"av": "18"}, {"w": "00"}, ["k"])
+    assert key == _key({"b": 2, "a": 1}, {"av": "18"}, {"w": "00"}, ["k"])
     changed = {
-        stage_key({"a": 1, "b": 3}, {"av": "18"}, {"w": "00"}, ["k"]),
-        stage_key({"a": 1, "b": 2}, {"av": "19"}, {"w": "00"}, ["k"]),
-        stage_key({"a": 1, "b": 2}, {"av": "18"}, {"w": "01"}, ["k"]),
-        stage_key({"a": 1, "b": 2}, {"av": "18"}, {"w": "00"}, ["l"]),
+        _key({"a": 1, "b": 3}, {"av": "18"}, {"w": "00"}, ["k"]),
+        _key({"a": 1, "b": 2}, {"av": "19"}, {"w": "00"}, ["k"]),
+        _key({"a": 1, "b": 2}, {"av": "18"}, {"w": "01"}, ["k"]),
+        _key({"a": 1, "b": 2}, {"av": "18"}, {"w": "00"}, ["l"]),
     }
     assert len(changed | {key}) == 5
 
@@ -199,3 +199,10 @@ def test_one_video_is_worked_at_by_one_process_at_a_time(tmp_path: Path) -> None
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+def _key(
+    config: dict[str, object], versions: dict[str, str], weights: dict[str, str], reads: list[str]
+) -> str:
+    content = {"config": config, "versions": versions, "fingerprint": weights, "reads": reads}
+    return StageKey("any", content).key

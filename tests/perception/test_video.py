@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 import struct
+import tempfile
 import weakref
 from collections.abc import Callable
 from fractions import Fraction
@@ -129,6 +131,58 @@ def test_something_else_than_a_video_is_refused(tmp_path: Path) -> None:
         list(read(path))
 
 
+def test_a_name_is_never_taken_for_an_address(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("concat:a|b.mp4", "http:x.mp4", "pipe:0", "-i.mp4", "%d.mp4"):
+        make_video("clip.mp4").rename(name)
+        assert fate(Path(name)) == "30 frames"
+
+
+def test_a_list_of_other_files_is_refused(make_video: MakeVideo, tmp_path: Path) -> None:
+    make_video()
+    path = tmp_path / "list.mp4"
+    path.write_text("ffconcat version 1.0\nfile clip.mp4\n")
+    with pytest.raises(DataError, match=r"list\.mp4: is text or a list of other files \(concat\)"):
+        probe(path)
+
+
+def test_a_reason_is_one_line_whatever_the_file_is_called(tmp_path: Path) -> None:
+    for name, shown in (("a\nb.mp4", r"a\nb.mp4"), ("c\udcff.mp4", r"c\udcff.mp4")):
+        (tmp_path / name).touch()
+        with pytest.raises(DataError) as caught:
+            video_hash(tmp_path / name)
+        assert f"{shown}: the file is empty" in str(caught.value)
+        assert str(caught.value).isprintable()
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="no user can be changed here")
+def test_a_file_that_may_not_be_read_is_named(make_video: MakeVideo) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = make_video().rename(Path(folder) / "locked.mp4")
+        path.chmod(0)
+        Path(folder).chmod(0o755)
+        assert "locked.mp4: may not be read by you; ask" in fate_for_nobody(path)
+        Path(folder).chmod(0)
+        assert "(Permission denied); mend the path" in fate_for_nobody(path)
+        Path(folder).chmod(0o700)
+
+
+def fate_for_nobody(path: Path) -> str:
+    """Say what becomes of reading a file without the rights of root, who may read everything."""
+    if os.geteuid() != 0:
+        return fate(path)
+    try:
+        os.setresuid(65534, 65534, 0)
+    except OSError:
+        pytest.skip("cannot become another user")
+    try:
+        return fate(path)
+    finally:
+        os.setresuid(0, 0, 0)
+
+
 def test_sound_alone_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "talk.wav"
     with av.open(str(path), "w") as container:
@@ -168,9 +222,9 @@ def test_a_truncated_video_never_passes_for_a_shorter_one(
     assert fate(path) in ("60 frames", "truncated")  # all, where only what follows them is cut
 
 
-def test_a_break_says_after_how_many_frames(make_video: MakeVideo) -> None:
+def test_a_break_says_where_it_is(make_video: MakeVideo) -> None:
     path = make_video(frames=60, movflags="faststart")
-    with pytest.raises(DataError, match=r"clip\.mp4: is truncated or damaged after \d+ frames"):
+    with pytest.raises(DataError, match=r"clip\.mp4: is truncated or damaged after byte \d+"):
         list(read(cut(path, 0.8)))
 
 

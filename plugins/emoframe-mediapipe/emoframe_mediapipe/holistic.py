@@ -1,7 +1,8 @@
 """MediaPipe Holistic as a pose estimator: one person's body, face and hands in `openpose_137`.
 
-Opened once per video, with the models inside mediapipe's wheel. The person is shown to it on a
-canvas that stands still (`canvas`); what it returns without having seen it is masked (`points`).
+Opened once per video, with the models inside mediapipe's wheel or in a file (`graphs`). The person
+is shown to it on a canvas that stands still (`canvas`); what it returns without having seen it is
+masked (`points`).
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from annotated_types import Ge, Le
 
-from emoframe import ComponentError
 from emoframe.records import Keypoints
 from emoframe.skeleton import MEDIAPIPE_TO_OPENPOSE_137
 from emoframe_mediapipe.canvas import canvases, paste
-from emoframe_mediapipe.points import BODY, FACE, LEFT_HAND, RIGHT_HAND, mask_unseen
-from emoframe_mediapipe.quiet import without_notices
+from emoframe_mediapipe.graphs import Graph, Settings, open_graph, sha256, task_file
+from emoframe_mediapipe.points import BODY, POINTS, mask_unseen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,13 +31,17 @@ Probability = Annotated[float, Ge(0), Le(1)]
 
 
 class MediaPipe:
-    """MediaPipe Holistic with the models of its wheel, pupils included.
+    """MediaPipe Holistic, pupils included, with the models of its wheel or of a file.
 
     Args:
+        model: A holistic_landmarker.task for MediaPipe's Tasks. Null takes the models inside the
+            wheel of mediapipe before 0.10.30, and with a later one the file in
+            `~/.cache/emoframe/mediapipe`.
         min_detection_confidence: Least score at which the person is found anew.
         min_tracking_confidence: Least score at which the person counts as still tracked.
         min_visibility: Body points of a lower visibility are masked.
         smooth: Let MediaPipe smooth the body over time; it halves the jitter and lags a little.
+            Tasks without it look at every frame for itself, which is slower.
     """
 
     layout = "openpose_137"
@@ -44,14 +49,14 @@ class MediaPipe:
     def __init__(
         self,
         *,
+        model: Path | None = None,
         min_detection_confidence: Probability = 0.5,
         min_tracking_confidence: Probability = 0.5,
         min_visibility: Probability = 0.5,
         smooth: bool = True,
     ) -> None:
-        self.min_detection_confidence = min_detection_confidence
-        self.min_tracking_confidence = min_tracking_confidence
-        self.min_visibility, self.smooth = min_visibility, smooth
+        self.model, self.min_visibility = model, min_visibility
+        self.settings = Settings(min_detection_confidence, min_tracking_confidence, smooth)
 
     def estimate(self, chunks: Iterable[Frames], track: Track) -> Iterator[Keypoints]:
         """Yield one `Keypoints` per chunk, in source pixels.
@@ -61,56 +66,44 @@ class MediaPipe:
             track: The person in it; a frame without a box is all masked.
 
         Raises:
-            ComponentError: No mediapipe that has the holistic models is installed.
+            ComponentError: No mediapipe that works is installed, or its models are not here.
         """
         canvas, fresh = canvases(track)
-        tracker = _Tracker(self._open())
+        graph = open_graph(self.settings, self.model)
         try:
-            yield from map(partial(self._measure, tracker, track, canvas, fresh), chunks)
+            yield from map(partial(self._measure, graph, track, canvas, fresh), chunks)
         finally:
-            tracker.graph.close()
+            graph.close()
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the version of mediapipe, whose wheel holds graph and models."""
-        return {"mediapipe": version("mediapipe")}
+        """Return the version of mediapipe, whose wheel holds graph and models, or their hash.
 
-    def _open(self) -> Any:
-        with without_notices():
-            try:
-                from mediapipe.python.solutions.holistic import Holistic
-            except ImportError as error:
-                raise ComponentError(
-                    "pose_estimator 'mediapipe' needs a mediapipe that still has the holistic "
-                    "models in it; run: pip install 'mediapipe>=0.10.21,<0.10.30'"
-                ) from error
-            return Holistic(
-                model_complexity=1,
-                refine_face_landmarks=True,
-                smooth_landmarks=self.smooth,
-                min_detection_confidence=self.min_detection_confidence,
-                min_tracking_confidence=self.min_tracking_confidence,
-            )
+        Raises:
+            ComponentError: No mediapipe that works is installed, or its models are not here.
+        """
+        file = task_file(self.model)
+        models = {} if file is None else {"model": sha256(file)}
+        return {"mediapipe": version("mediapipe"), **models}
 
     def _measure(
         self,
-        tracker: _Tracker,
+        graph: Graph,
         track: Track,
         canvas: Track,
         fresh: NDArray[np.bool_],
         chunk: Frames,
     ) -> Keypoints:
-        frames, points = len(chunk), MEDIAPIPE_TO_OPENPOSE_137.num_source
-        xy = np.full((frames, points, 2), np.nan, np.float32)
-        confidence = np.zeros((frames, points), np.float32)
-        valid = np.zeros((frames, points), np.bool_)
+        xy = np.full((len(chunk), POINTS, 2), np.nan, np.float32)
+        confidence = np.zeros((len(chunk), POINTS), np.float32)
+        valid = np.zeros((len(chunk), POINTS), np.bool_)
         for n, t in enumerate(chunk.index):
             if fresh[t]:
-                tracker.restart()
+                graph.restart()
             if track.valid[t]:
                 crop, corner = track.crop(chunk.rgb[n], t)
                 whole, origin = canvas.crop(chunk.rgb[n], t)
                 picture = paste(crop, np.subtract(corner, origin), whole.shape)
-                found, confidence[n] = _landmarks(tracker.process(picture), picture.shape)
+                found, confidence[n] = graph.measure(picture, float(chunk.time_s[n]))
                 xy[n] = found + origin
                 valid[n] = _inside(xy[n], crop, corner)
                 valid[n, BODY] &= confidence[n, BODY] >= self.min_visibility
@@ -120,43 +113,6 @@ class MediaPipe:
         return Keypoints(
             *mapped, chunk.time_s, self.layout, box=track.box[here], cut=track.cut[here]
         )
-
-
-class _Tracker:
-    """A graph that starts afresh on demand, without its notices."""
-
-    def __init__(self, graph: Any) -> None:
-        self.graph, self.running = graph, False
-
-    def restart(self) -> None:
-        if self.running:
-            self.graph.reset()
-            self.running = False
-
-    def process(self, picture: NDArray[np.uint8]) -> Any:
-        if self.running:
-            return self.graph.process(picture)
-        self.running = True
-        with without_notices():
-            return self.graph.process(picture)
-
-
-def _landmarks(
-    result: Any, shape: tuple[int, ...]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return all source points of one picture, in its pixels, and their confidence."""
-    xy = np.full((MEDIAPIPE_TO_OPENPOSE_137.num_source, 2), np.nan, np.float32)
-    confidence = np.zeros(len(xy), np.float32)
-    for part, found in (
-        (BODY, result.pose_landmarks),
-        (FACE, result.face_landmarks),
-        (LEFT_HAND, result.left_hand_landmarks),
-        (RIGHT_HAND, result.right_hand_landmarks),
-    ):
-        if found is not None:
-            xy[part] = [(point.x, point.y) for point in found.landmark]
-            confidence[part] = [point.visibility for point in found.landmark] if part == BODY else 1
-    return xy * (shape[1], shape[0]), confidence
 
 
 def _inside(

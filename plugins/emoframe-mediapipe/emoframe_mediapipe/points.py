@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BODY, FACE = slice(0, 33), slice(33, 511)
 LEFT_HAND, RIGHT_HAND = slice(511, 532), slice(532, 553)
+POINTS = 553
 LEFT_WRIST, RIGHT_WRIST = 15, 16
 HEAD = np.r_[0:11, FACE]
 """The first eleven points of the body are on the head."""

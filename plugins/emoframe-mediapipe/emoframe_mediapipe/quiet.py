@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 HARMLESS = re.compile(
     rb"All log messages before absl::InitializeLog|Created TensorFlow Lite XNNPACK delegate"
-    rb"|Feedback manager requires a model with a single signature"
+    rb"|Logging before InitGoogle|Feedback manager requires a model with a single signature"
     rb"|Using NORM_RECT without IMAGE_DIMENSIONS"
 )
 """The last is about turned regions of a picture that is not square; on real faces the points of a

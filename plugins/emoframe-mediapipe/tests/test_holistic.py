@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 from emoframe_mediapipe import emoframe_components
+from emoframe_mediapipe.graphs import Settings, Solutions
 from emoframe_mediapipe.holistic import MediaPipe
 from emoframe_mediapipe.quiet import without_notices
 from numpy.typing import NDArray
@@ -252,6 +253,5 @@ def test_without_the_models_the_sentence_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe.python.solutions.holistic", None)
-    frames = black()
     with pytest.raises(ComponentError, match=r"pip install 'mediapipe>=0\.10\.21,<0\.10\.30'"):
-        estimate(frames, whole(frames))
+        Solutions(Settings(0.5, 0.5, smooth=True))

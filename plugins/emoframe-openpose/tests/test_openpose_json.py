@@ -15,9 +15,8 @@ from emoframe_openpose.results import OpenPoseJson
 
 from emoframe import ComponentError, DataError
 from emoframe.interfaces import PoseEstimator
-from emoframe.perception.crop import CropSettings
 from emoframe.perception.keypoint_files import BLOCKS
-from emoframe.perception.stages import stage_keys, stage_part
+from emoframe.perception.stages import Parts, stage_keys, stage_part
 from emoframe.records import Frames, Keypoints, Track
 from emoframe.testing import check_component
 
@@ -246,7 +245,7 @@ def test_a_folder_that_is_not_there_stops_everything(tmp_path: Path) -> None:
 def test_its_folder_is_part_of_the_key_of_its_stage(tmp_path: Path) -> None:
     detector = stage_part("detector", {"type": "whole_frame"}, "cpu")
     keys = [
-        stage_keys(detector, stage_part("pose_estimator", node, "cpu"), CropSettings()).pose
+        stage_keys(Parts(detector, stage_part("pose_estimator", node, "cpu"))).pose
         for folder in ("one", "other")
         for node in [{"type": "openpose_json", "folder": str(results(tmp_path / folder))}]
     ]

@@ -1,0 +1,180 @@
+"""A whole-body model in a file: found, checked, and asked about people in pictures.
+
+Decided here: nothing is downloaded, a missing file is a sentence that names one to fetch; a model
+is tried on a black picture when it loads, since many exports do not state the sizes of what they
+give; pictures go in as RGB, the order that mmpose trains in, whereas rtmlib's own examples hand
+BGR over. rtmlib cuts out, scales, normalises and decodes; only batching is done here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emoframe import ComponentError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Arrays = list[NDArray[np.float32]]
+
+PUBLISHED = "https://download.openmmlab.com/mmpose/v1/projects/rtmw/onnx_sdk/"
+DEFAULT = "rtmw-dw-x-l_simcc-cocktail14_270e-384x288_20231122"
+POINTS = 133
+RTMLIB_PADDING = 1.25
+"""What rtmlib multiplies the sides of each box by before it cuts it out."""
+
+
+class Model:
+    """A whole-body SimCC model that is ready to work.
+
+    Args:
+        file: The ONNX file.
+        device: Where it computes: `cpu`, `cuda:0`, ...
+
+    Attributes:
+        batched: Whether it takes several people at once.
+
+    Raises:
+        ComponentError: The file holds no such model, or the device cannot be used.
+    """
+
+    def __init__(self, file: Path, device: str) -> None:
+        self._pose = _opened(file, device)
+        self._session: Any = self._pose.session
+        if device.startswith("cuda") and "CUDAExecutionProvider" not in (
+            self._session.get_providers()
+        ):
+            raise ComponentError(
+                f"pose_estimator rtmpose: onnxruntime cannot compute on {device!r}; install "
+                "onnxruntime-gpu in place of onnxruntime, or compute on 'cpu'"
+            )
+        self._input, self.batched, size = _taken(file, self._session)
+        self._pose.model_input_size = size
+        self._split = self._try(file, size)
+
+    def measure(
+        self,
+        pictures: Sequence[NDArray[np.uint8]],
+        boxes: Sequence[NDArray[np.float32]],
+        padding: float,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Measure one person in each of N pictures.
+
+        Args:
+            pictures: RGB, each (H, W, 3).
+            boxes: Left, top, right, bottom of the person in each, in pixels.
+            padding: What the sides of the boxes are multiplied by.
+
+        Returns:
+            The 133 points in pixels of the pictures, (N, 133, 2), and their scores, (N, 133).
+        """
+        cut = [
+            self._pose.preprocess(picture, _scaled(box, padding / RTMLIB_PADDING))
+            for picture, box in zip(pictures, boxes, strict=True)
+        ]
+        images = np.stack([image for image, _, _ in cut]).transpose(0, 3, 1, 2).astype(np.float32)
+        step = len(images) if self.batched else 1
+        found = [self._run(images[n : n + step]) for n in range(0, len(images), step)]
+        joined = [np.concatenate(axis) for axis in zip(*found, strict=True)]
+        centre, scale = (np.stack([one[n] for one in cut])[:, None] for n in (1, 2))
+        xy, score = self._pose.postprocess(joined, centre, scale, self._split)
+        return xy.astype(np.float32), score.astype(np.float32)
+
+    def _run(self, images: NDArray[np.float32]) -> Arrays:
+        return self._session.run(None, {self._input: images})
+
+    def _try(self, file: Path, size: tuple[int, int]) -> float:
+        """Return into how many steps the model splits a pixel, by its answer to a black picture."""
+        try:
+            found = self._run(np.zeros((1, 3, size[1], size[0]), np.float32))
+        except Exception as error:  # whatever onnxruntime raises for what it cannot compute
+            raise _wrong(file, f"it does not run: {_first_line(error)}") from error
+        shapes = [np.shape(one) for one in found]
+        split = shapes[0][-1] / size[0] if shapes[0] else 0.0
+        if split < 1 or shapes != [(1, POINTS, int(side * split)) for side in size]:
+            raise _wrong(file, f"for {size[0]}x{size[1]} pixels it gives {shapes}")
+        return split
+
+
+def find(weights: str) -> Path:
+    """Find the weights by path, or by name in the folder of models.
+
+    Raises:
+        ComponentError: They are in neither place.
+    """
+    given = Path(weights).expanduser()
+    bare = given.name == str(given)
+    kept = _models() / f"{given.name.removesuffix('.onnx')}.onnx"
+    for file in (given, *([kept] if bare else [])):
+        if file.is_file():
+            return file
+    raise ComponentError(
+        f"pose_estimator rtmpose: the weights {weights!r} are not here; fetch a whole-body model "
+        f"such as {PUBLISHED}{DEFAULT}.zip, take end2end.onnx out of it, and "
+        + (f"put it at {kept}" if bare else "give weights=PATH of it")
+    )
+
+
+def sha256(file: Path) -> str:
+    """Return the hash of a file in hex."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _models() -> Path:
+    """Name the folder that named models are looked for in."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "emoframe" / "rtmlib"
+
+
+def _opened(file: Path, device: str) -> Any:
+    """Open a model with rtmlib, without its announcement; the size is set when it is known."""
+    from rtmlib import RTMPose
+
+    try:
+        with redirect_stdout(StringIO()):
+            return RTMPose(str(file), (1, 1), backend="onnxruntime", device=device)
+    except Exception as error:  # whatever a wrong file or device makes onnxruntime raise
+        raise ComponentError(
+            f"pose_estimator rtmpose: the weights {file} cannot be opened on {device!r}: "
+            f"{_first_line(error)}"
+        ) from error
+
+
+def _taken(file: Path, session: Any) -> tuple[str, bool, tuple[int, int]]:
+    """Return the name of the input, whether it takes batches, and its width and height."""
+    inputs = session.get_inputs()
+    shape = list(inputs[0].shape)
+    sides = [side for side in shape[2:] if isinstance(side, int)]
+    batched = not isinstance(shape[0] if shape else 0, int)
+    fits = len(shape) == 4 and shape[1] == 3 and len(sides) == 2 and (batched or shape[0] == 1)
+    if len(inputs) > 1 or not fits or inputs[0].type != "tensor(float)":
+        given = " and ".join(f"{one.type} of {one.shape}" for one in inputs)
+        raise _wrong(file, f"it takes {given}")
+    return inputs[0].name, batched, (sides[1], sides[0])
+
+
+def _wrong(file: Path, why: str) -> ComponentError:
+    return ComponentError(
+        f"pose_estimator rtmpose: {file} is no whole-body SimCC model of {POINTS} points ({why}); "
+        f"give the end2end.onnx of RTMPose, DWPose or RTMW for the whole body, such as "
+        f"{PUBLISHED}{DEFAULT}.zip"
+    )
+
+
+def _scaled(box: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """Enlarge a box about its centre."""
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * factor
+    return np.concatenate([centre - half, centre + half]).astype(np.float32)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,174 @@
+"""A model of transformers by its files: its config, its hash, and the loaded module.
+
+Decided here: the class is chosen by the weights' own config among those that a part knows; only
+safetensors are read, which cannot run code; a checkpoint that lacks a parameter is refused, since
+the library would fill it with random numbers and go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from emoframe import ComponentError
+from emoframe_transformers.hub import CONFIG, SCALE, WEIGHTS, Files, library
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+class Scale(NamedTuple):
+    """How a model wants its pixels: `(value * factor - mean) / std`, by channel.
+
+    Attributes:
+        mean: Mean of red, green and blue in [0, 1].
+        std: Their standard deviations.
+        factor: What 8-bit values are multiplied by.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    factor: float = 1 / 255
+
+
+IMAGENET = Scale((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""ImageNet's mean and standard deviation, see W2S-07 and the checkpoints of DINOv2 and X-CLIP."""
+CLIP = Scale((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+"""Those of CLIP's training pictures, https://arxiv.org/abs/2103.00020."""
+
+
+class Checkpoint:
+    """One set of weights; nothing is read before it is asked for.
+
+    Attributes:
+        part: Who uses it, for the messages.
+        files: Where its files are.
+        classes: The class of transformers for each `model_type` that the part knows.
+    """
+
+    def __init__(self, part: str, weights: str, classes: Mapping[str, str]) -> None:
+        self.part = part
+        self.files = Files(part, weights)
+        self.classes = classes
+
+    @cached_property
+    def config(self) -> Any:
+        """The model's config, read without the weights.
+
+        Raises:
+            ComponentError: It is not here, is broken, or is of a model that the part does not know.
+        """
+        file = self.files.find(CONFIG)
+        kind = str(self._json(file).get("model_type"))
+        if kind not in self.classes:
+            raise ComponentError(
+                f"{self.part}: the weights {self.files.weights!r} are of a model of type {kind!r}; "
+                f"it takes {' or '.join(map(repr, self.classes))} ({CONFIG}: model_type)"
+            )
+        return self.attempt(
+            lambda: self._model_class(kind).config_class.from_pretrained(file.parent)
+        )
+
+    def scale(self, otherwise: Scale) -> Scale:
+        """Read how the checkpoint wants its pixels.
+
+        Args:
+            otherwise: What holds for one that does not say.
+
+        Raises:
+            ComponentError: The file is broken, or is not here and cannot be downloaded.
+        """
+        file = self.files.look_for(SCALE)
+        said = self._json(file) if file else {}
+        factor = said.get("rescale_factor", otherwise.factor) if said.get("do_rescale", True) else 1
+        if not said.get("do_normalize", True):
+            return Scale((0.0,) * 3, (1.0,) * 3, factor)
+        mean, std = (said.get(f"image_{key}", getattr(otherwise, key)) for key in ("mean", "std"))
+        return Scale(tuple(mean), tuple(std), factor)
+
+    def processor(self, name: str) -> Any:
+        """Return an image processor of transformers with the checkpoint's settings.
+
+        Args:
+            name: Its class; its own defaults hold for a checkpoint that says nothing.
+
+        Raises:
+            ComponentError: The file is broken, or is not here and cannot be downloaded.
+        """
+        cls = getattr(library(), name)
+        file = self.files.look_for(SCALE)
+        return self.attempt(lambda: cls.from_pretrained(file.parent)) if file else cls()
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return the sha256 of each file that decides what the model says.
+
+        Raises:
+            ComponentError: A file is not here and cannot be downloaded.
+        """
+        found = [self.files.find(CONFIG), self.files.find(WEIGHTS), self.files.look_for(SCALE)]
+        return {file.name: _sha256(file) for file in found if file}
+
+    def load(self, precision: Precision, device: str) -> nn.Module:
+        """Load the model, in evaluation mode.
+
+        Raises:
+            ComponentError: The weights are not here, or cannot be used.
+        """
+        config, kind = self.config, self._json(self.files.find(CONFIG))["model_type"]
+        file = self.files.find(WEIGHTS)
+        torch = importlib.import_module("torch")
+        model, info = self.attempt(
+            lambda: self._model_class(kind).from_pretrained(
+                file.parent,
+                config=config,
+                dtype=getattr(torch, precision),
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        )
+        lacking = sorted({*info["missing_keys"]} & {name for name, _ in model.named_parameters()})
+        if lacking:
+            raise ComponentError(
+                f"{self.part}: {file} lacks {len(lacking)} parameters of its model, {lacking[0]!r} "
+                "the first; it is no complete checkpoint, so take it from its source again"
+            )
+        return self.attempt(lambda: model.to(device)).eval()
+
+    def attempt(self, action: Callable[[], Any]) -> Any:
+        """Do what wrong files, a wrong size or a wrong device may make impossible.
+
+        Raises:
+            ComponentError: It was; the sentence holds what the library said.
+        """
+        try:
+            return action()
+        except Exception as error:
+            why = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ComponentError(
+                f"{self.part}: the weights {self.files.weights!r} cannot be used: {why}"
+            ) from error
+
+    def _model_class(self, kind: str) -> Any:
+        return getattr(library(), self.classes[kind])
+
+    def _json(self, file: Path) -> dict[str, Any]:
+        try:
+            said = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ComponentError(f"{self.part}: {file} is no JSON: {error}") from error
+        if not isinstance(said, dict):
+            raise ComponentError(f"{self.part}: {file} holds no mapping")
+        return said
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
