@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from emoframe.cli.output import Json, Overrides, as_json, note, progress, rows
+from emoframe.cli.output import Json, Overrides, as_json, note, progress, rows, say
 from emoframe.core.errors import EXIT_SOME_FAILED, EmoframeError
+
+MOST_ROWS = 60
+"""Above so many, only the failed ones are printed."""
 
 
 def command(
@@ -48,10 +51,14 @@ def command(
             on_progress=lambda p: bar.tell(f"{p.video.name} {p.stage}: frame {p.done}/{p.total}"),
         )
     found = table.to_dict("records")
-    as_json(found) if json else rows(found)
-    failed = [
-        {"video": r["video"], "reason": r["reason"]} for r in found if r["status"] == "failed"
-    ]
+    failed = [row for row in found if row["status"] == "failed"]
+    if json:
+        as_json(found)
+    elif len(found) <= MOST_ROWS:
+        rows(found)
+    else:
+        say(f"{len(found)} stages of {len(videos)} videos; emoframe store ls lists them")
+        rows([{key: row[key] for key in ("video", "stage", "reason")} for row in failed])
     if failed:
         note(f"{len(failed)} of {len(videos)} videos failed; --retry-failed tries them again")
         raise typer.Exit(EXIT_SOME_FAILED)

@@ -16,7 +16,7 @@ from emoframe.core.errors import DataError
 from emoframe.interfaces import Dataset
 from emoframe.learning.clips import Loader
 from emoframe.learning.experiment import Experiment
-from emoframe.perception.entries import find_hash
+from emoframe.perception.entries import entries, find_hash
 from emoframe.perception.read import finished, keypoints_of
 from emoframe.perception.settings import Perception
 from emoframe.perception.stages import StageKeys, build_parts, stage_keys
@@ -54,14 +54,17 @@ def from_store(perception: Perception, source: str = "", dataset: str = "") -> L
 
     Args:
         perception: Where the store is, and the settings that made its stages.
-        source: Name of the stage, or `name@key`; empty for the pose estimator's.
+        source: Name of the stage, or `name@key` with as much of the key as tells it from others;
+            empty for the pose estimator's.
         dataset: Name of the data set, by which videos that are not here are known.
 
     Raises:
         DataError: There is no such stage.
     """
-    name, _, key = source.partition("@")
-    if not key:
+    name, named, start = source.partition("@")
+    if named:
+        key = _named_key(perception.store, name, start)
+    else:
         name, key = _own_key(keys_of(perception), name)
 
     def load(ref: SampleRef) -> Keypoints:
@@ -104,6 +107,17 @@ def _own_key(keys: StageKeys, name: str) -> tuple[str, str]:
     found = {stage.name: stage.key for stage in keys.all()}
     name = name or (keys.pose.name if keys.pose else "")
     return name, found[name]
+
+
+def _named_key(store: Path, name: str, start: str) -> str:
+    """Return the key in the store that begins as given."""
+    known = sorted({entry.key for entry in entries(store) if entry.stage == name})
+    found = [key for key in known if key.startswith(start)]
+    if len(found) != 1:
+        there = ", ".join(f"{name}@{key[:16]}" for key in known) or f"no stage {name!r}"
+        what = "more than one key begins so" if found else "there is no such stage"
+        raise DataError(f"features: {name}@{start}: {what} in the store {store}, which has {there}")
+    return found[0]
 
 
 def devices() -> tuple[str, ...]:

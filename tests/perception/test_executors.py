@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from emoframe.perception.stages import build_parts, stage_keys
 from emoframe.perception.upkeep import verify
 
 MakeVideo = Callable[..., Path]
+pytestmark = pytest.mark.usefixtures("parts_plugin")
 PARTS = Path(__file__).parent / "parts.py"
 HERE = How(workers=0)
 CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -48,17 +49,6 @@ CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"frame_encoders": {"more": {"type": "colour", "every": 5}}}, ["more"],
     ),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _parts() -> Iterator[None]:
-    """Load the plugin file, and take what it offers away again."""
-    before = dict(loaded().offers)
-    plugin = loaded().load_file(PARTS)
-    yield
-    loaded().plugins.remove(plugin)
-    for key in [key for key in loaded().offers if key not in before]:
-        del loaded().offers[key]
 
 
 def perception(store: Path, **changed: Any) -> Perception:
