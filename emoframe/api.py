@@ -24,15 +24,15 @@ from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Recognizer
 from emoframe.learning.run import Run, alone, load_run, open_run, save_history
 from emoframe.learning.runner import OnEpoch, check_precision, fit
-from emoframe.learning.sources import devices, keys_of
+from emoframe.learning.sources import devices, keys_of, name_of
 from emoframe.perception.events import Item, Row
-from emoframe.perception.pipeline import How, OnProgress
+from emoframe.perception.pipeline import How, OnProgress, StoppedError
 from emoframe.perception.pipeline import extract as extract_videos
 from emoframe.perception.settings import Perception
 
 __all__ = [
-    "Run", "check_reason", "evaluate", "extract", "load", "load_run", "load_sweep", "predict",
-    "seeds_of", "summary", "sweep", "train",
+    "How", "Run", "StoppedError", "check_reason", "devices", "evaluate", "extract", "load",
+    "load_run", "load_sweep", "predict", "seeds_of", "summary", "sweep", "train",
 ]  # fmt: skip
 OnSweepEpoch = Callable[[Path, Mapping[str, float]], None]
 OnRun = Callable[[Path, str], None]
@@ -139,8 +139,8 @@ def videos(experiment: Experiment) -> list[Item]:
     Raises:
         DataError: It names none.
     """
-    name = experiment.dataset["type"]
     dataset: Dataset = create("dataset", experiment.dataset)
+    name = name_of(experiment, dataset)
     refs = [ref for split in SPLITS for ref in dataset.samples(split)]
     found = [Item(ref.video, ref.id, name) for ref in refs if ref.video]
     if not found:
@@ -179,6 +179,11 @@ def extract(
         on_row=on_row,
         on_progress=on_progress,
     )
+    return table_of(rows)
+
+
+def table_of(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return what became of each stage as a table."""
     flat = [
         {
             "video": str(row.video), "stage": row.stage, "status": row.status,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from emoframe.cli.output import note, progress, say
-from emoframe.core.errors import EXIT_SOME_FAILED
+from emoframe.core.errors import EXIT_SOME_FAILED, DataError
 
 commands = typer.Typer(
     help="Look a released data set over before anything runs on it.", no_args_is_help=True
@@ -34,25 +34,58 @@ def check(root: Root, converted: Target = None) -> None:
 
 @commands.command()
 def convert(
-    root: Root,
+    root: Annotated[Path, typer.Argument(help="Folder of the release of iMiGUE, or a pickle.")],
+    out: Annotated[Path | None, typer.Argument(help="Of a pickle: the npz to write.")] = None,
     converted: Target = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Read a pickle: you trust who made it.")
+    ] = False,
+    splits: Annotated[
+        str, typer.Option(metavar="TRAIN,TEST", help="Of a pickle: which splits to take.")
+    ] = "",
 ) -> None:
-    """Read each slow skeleton file once and keep it as numbers; a stopped conversion goes on."""
-    from emoframe.learning.datasets.imigue_files import find_files
-    from emoframe.learning.datasets.imigue_skeletons import CONVERTED, Skeletons
-    from emoframe.learning.datasets.imigue_skeletons import convert as convert_all
+    """Read each slow skeleton file once and keep it as numbers; a stopped conversion goes on.
 
-    total = len(Skeletons(find_files(root), "openpose_137", converted or root / CONVERTED).sources)
+    Or turn a pickle of pyskl into an npz of the data set `sequences`.
+    """
+    if root.is_file():
+        _convert_pickle(root, out, unsafe, splits)
+    elif out or unsafe or splits:
+        raise DataError(f"{root}: OUT, --unsafe and --splits are about a pickle; this is none")
+    else:
+        _convert_release(root, converted, workers)
+
+
+def _convert_release(root: Path, converted: Path | None, workers: int) -> None:
+    from emoframe.learning.datasets.imigue_convert import convert as convert_all
+    from emoframe.learning.datasets.imigue_convert import convertible
+
+    total = sum(len(skeletons.ids) for skeletons in convertible(root, converted))
     with progress("skeleton", total) as bar:
         found = convert_all(
             root,
             converted,
             workers=workers,
-            each=lambda one: bar.step(f"{one.video} {one.state} {one.detail}".strip()),
+            each=lambda one: bar.step(f"{one.form} {one.video} {one.state} {one.detail}"),
         )
     failed = [one for one in found if one.state == "failed"]
     for one in failed:
         say(f"{one.video}: {one.detail}")
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _convert_pickle(path: Path, out: Path | None, unsafe: bool, splits: str) -> None:
+    from emoframe.learning.datasets.pyskl import convert_pickle
+
+    train, comma, test = splits.partition(",")
+    if splits and not comma:
+        raise DataError(f"--splits {splits!r} is not of the form TRAIN,TEST")
+    if out is None:
+        raise DataError(f"{path}: name the npz to write, as in: convert {path.name} OUT.npz")
+    done = convert_pickle(path, out, (train, test) if splits else None, unsafe=unsafe)
+    note(
+        f"{out}: {done.train} training and {done.test} test items; {done.left_out} are in neither "
+        f"split, {done.crowded} show several people, of whom one was kept"
+    )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from emoframe.cli.output import Json, Overrides, as_json, note, progress, rows, say
 from emoframe.core.errors import EXIT_SOME_FAILED, EmoframeError
+
+if TYPE_CHECKING:
+    from emoframe.perception.events import Progress, Row
 
 MOST_ROWS = 60
 """Above so many, only the failed ones are printed."""
@@ -41,15 +44,20 @@ def command(
     experiment = api.load(file, overrides or [])
     videos = video or api.videos(experiment)
     how = api.How(workers, executor, api.devices(), _shard(shard), retry_failed, max_failures)
-    stages = len(api.stage_keys_of(experiment))
-    with progress("stage", stages * len(videos)) as bar:
-        table = api.extract(
-            experiment,
-            videos,
-            how,
-            on_row=lambda row: bar.step(f"{row.video.name} {row.stage}: {row.status} {row.reason}"),
-            on_progress=lambda p: bar.tell(f"{p.video.name} {p.stage}: frame {p.done}/{p.total}"),
-        )
+    share = len(range(how.shard[0] - 1, len(videos), how.shard[1])) if how.shard else len(videos)
+    stopped = ""
+    with progress("stage", share * len(api.stage_keys_of(experiment))) as bar:
+
+        def told(row: Row) -> None:
+            bar.step(f"{row.video.name} {row.stage}: {row.status} {row.reason}")
+
+        def at(one: Progress) -> None:
+            bar.tell(f"{one.video.name} {one.stage}: frame {one.done}/{one.total}")
+
+        try:
+            table = api.extract(experiment, videos, how, on_row=told, on_progress=at)
+        except api.StoppedError as error:
+            table, stopped = api.table_of(error.rows), str(error)
     found = table.to_dict("records")
     failed = [row for row in found if row["status"] == "failed"]
     if json:
@@ -57,10 +65,11 @@ def command(
     elif len(found) <= MOST_ROWS:
         rows(found)
     else:
-        say(f"{len(found)} stages of {len(videos)} videos; emoframe store ls lists them")
+        say(f"{len(found)} stages of {share} videos; emoframe store ls lists them")
         rows([{key: row[key] for key in ("video", "stage", "reason")} for row in failed])
     if failed:
-        note(f"{len(failed)} of {len(videos)} videos failed; --retry-failed tries them again")
+        count = len({row["video"] for row in failed})
+        note(stopped or f"{count} of {share} videos failed; --retry-failed tries them again")
         raise typer.Exit(EXIT_SOME_FAILED)
 
 

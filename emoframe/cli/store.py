@@ -27,7 +27,10 @@ def ls(
     stage: Annotated[str, typer.Option(help="Only this stage.")] = "",
     json: Json = False,
 ) -> None:
-    """List what became of every stage of every video."""
+    """List what became of every stage of every video.
+
+    STAGE@KEY, with as much of the key as is shown, names a stage in the `features` of a config.
+    """
     from emoframe.perception.entries import entries
 
     found = [
@@ -105,8 +108,10 @@ def gc(
     from emoframe import api
     from emoframe.perception.upkeep import gc as collect
 
-    keys = {key for config in keep for key in api.stage_keys_of(api.load(config)).values()}
-    found = collect(store, keys, delete)
+    experiments = [api.load(config) for config in keep]
+    keys = {key for one in experiments for key in api.stage_keys_of(one).values()}
+    named = (source.partition("@")[2] for one in experiments for source in one.features.values())
+    found = collect(store, keys | {*filter(None, named)}, delete)
     for one in found:
         say(f"{one.folder}: {one.why}, {_size(one.bytes)}, {one.state}")
     goes = [one for one in found if one.state != "in use"]
@@ -132,18 +137,33 @@ def export(
     """Write finished stages, without frames or videos, into one file to hand on."""
     from emoframe.perception.bundle import export_bundle
 
+    known = _read_terms(terms) if terms else _own_terms(store, dataset)
     manifest = export_bundle(
         store,
         bundle,
         stage_names=stage or (),
         dataset=dataset,
-        terms=_read_terms(terms) if terms else None,
+        terms=known,
         terms_accepted=terms_accepted,
     )
     size = _size(bundle.stat().st_size)
     note(f"{bundle}: {len(manifest.stages)} stages of {len(manifest.samples)} items, {size}")
-    if terms is None:
+    if known is None:
         note("it says that its terms are unknown; name the data set's terms.yaml with --terms")
+
+
+def _own_terms(store: Path, dataset: str) -> Mapping[str, Any] | None:
+    """Return the terms that a data set in a store ships with, the first that is not free."""
+    from emoframe.core.registry import registry
+    from emoframe.perception.entries import standing
+
+    names = {one.dataset.partition(":")[0] for one in standing(store, dataset)}
+    parts = registry("dataset")
+    shipped = [getattr(parts.get(name), "terms", None) for name in names & set(parts.names())]
+    told = [terms for terms in shipped if terms]
+    return next((terms for terms in told if terms.get("redistribute") != "yes"), None) or (
+        told[0] if told else None
+    )
 
 
 @commands.command("import")

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from emoframe.core.errors import DataError, EmoframeError, RunError
 from emoframe.core.files import replacing, write_text
 from emoframe.core.schema import plain
-from emoframe.evidence.evaluate import ceilings, evaluate, saved_predictions
+from emoframe.evidence.evaluate import ceilings, evaluate, one_protocol, saved_predictions
 from emoframe.evidence.metrics import openings
 from emoframe.evidence.stats import Interval, accuracy_interval, balanced_interval, paired
 from emoframe.learning.run import Run
+from emoframe.learning.split import NO_SUBJECTS
 from emoframe.records import Prediction
 
 COLUMNS = (
@@ -80,10 +81,11 @@ def compare(rows: Mapping[str, Trained], split: str = "val", reason: str = "") -
         numbers came about, line by line.
 
     Raises:
-        DataError: There is no row.
+        DataError: There is no row, or the runs are of different protocols.
     """
     if not rows:
         raise DataError("there is nothing to compare: no row was given")
+    one_protocol(run for row in rows.values() for run in row.runs)
     judged: dict[str, _Judged | str] = {}
     for name, row in rows.items():
         try:
@@ -175,7 +177,7 @@ def _difference(first: _Judged, other: _Judged) -> tuple[Interval | None, Interv
     """Compare two rows over seeds and over items; None where the data or their number forbid it."""
     one, two = first.runs[0].card, other.runs[0].card
     alike = (
-        all(one[key] == two[key] for key in ("data_hash", "protocol"))
+        one["data_hash"] == two["data_hash"]
         and [item.id for item in first.items] == [item.id for item in other.items]
         and np.array_equal(np.isnan(first.right), np.isnan(other.right))
         and [run.experiment.seed for run in first.runs]
@@ -214,8 +216,8 @@ def _caption(
     rows: Sequence[_Judged], runs: Sequence[Run], methods: Sequence[str], split: str
 ) -> Iterable[str]:
     items = _each(str(len(row.items)) for row in rows) or "no"
-    protocols = _each(run.card["protocol"] for run in runs)
-    yield ", ".join([split, *([protocols] if protocols else []), f"{items} items"])
+    protocol = [run.card["protocol"] for run in runs[:1]]
+    yield ", ".join([split, *protocol, f"{items} items"])
     if methods:
         yield (
             f"accuracy: over items, the seeds of each averaged first; {_each(methods)}\n"
@@ -235,6 +237,8 @@ def _caption(
         )
     else:
         yield "this is validation, by which epochs were selected: it flatters, and is not test"
+        if rows and not any(subject for row in rows for subject in row.subjects):
+            yield NO_SUBJECTS
 
 
 def _each(texts: Iterable[str]) -> str:

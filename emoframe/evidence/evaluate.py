@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from emoframe.core.errors import RunError
+from emoframe.core.errors import DataError, RunError
 from emoframe.core.files import replacing, write_text
 from emoframe.core.registry import create
 from emoframe.core.schema import plain
@@ -35,6 +35,7 @@ from emoframe.learning.clips import Clips, collate
 from emoframe.learning.data import prepare
 from emoframe.learning.model import Recognizer
 from emoframe.learning.run import Run, load_run, open_run
+from emoframe.learning.split import NO_SUBJECTS
 from emoframe.records import Prediction
 
 MEANS = ("macro_f1", "disagreement")
@@ -98,7 +99,12 @@ def summary(
     Returns:
         One row per seed and, for test, one over all seeds: averaged per item, then over items.
         `attrs["caption"]` says how intervals were computed and how often test was opened.
+
+    Raises:
+        DataError: The runs are of different protocols.
+        EmoframeError: As `evaluate`.
     """
+    one_protocol(runs)
     scores: list[Scores] = []
     for run in runs:
         scores.append(evaluate(run, split, reason))
@@ -123,9 +129,25 @@ def summary(
         caption += "".join(f"; {name} {share:.3f}" for name, share in ceilings(runs[0]).items())
         opened = sum(len(openings(run.folder)) for run in runs)
         caption += f"; test labels opened {opened} times by these {len(runs)} runs"
+    if split == "val" and not any(p.subject for p in saved_predictions(runs[0], split)):
+        caption += f"; {NO_SUBJECTS}"
     result = pd.DataFrame(rows)
     result.attrs["caption"] = caption
     return result
+
+
+def one_protocol(runs: Iterable[Run]) -> None:
+    """Refuse runs of different protocols, which answer different questions.
+
+    Raises:
+        DataError: There are several; a copy that is not whole makes a protocol of its own.
+    """
+    names = dict.fromkeys(run.card["protocol"] for run in runs)
+    if len(names) > 1:
+        raise DataError(
+            f"results of the protocols {' and '.join(names)} never stand in one table; put each "
+            "protocol into a sweep, or a test, of its own"
+        )
 
 
 def ceilings(run: Run) -> dict[str, float]:

@@ -17,7 +17,7 @@ from emoframe.core.errors import DataError
 from emoframe.interfaces import Dataset, Split
 from emoframe.learning.clips import Loader
 from emoframe.learning.experiment import Experiment
-from emoframe.learning.sources import from_dataset, from_store
+from emoframe.learning.sources import from_dataset, from_store, name_of
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import SkeletonLayout, layout
 
@@ -93,7 +93,7 @@ def source(experiment: Experiment, dataset: Dataset) -> Loader:
         return from_dataset(dataset, name)
     stage = experiment.features[name]
     elsewhere = stage if "@" in stage else ""  # `name@key`: made with other settings
-    return from_store(experiment.perception, elsewhere, experiment.dataset["type"])
+    return from_store(experiment.perception, elsewhere, name_of(experiment, dataset))
 
 
 def joints_of(keypoints: Keypoints, dataset: Dataset) -> SkeletonLayout:

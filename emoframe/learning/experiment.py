@@ -6,6 +6,7 @@ key that is not here does not exist.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -20,6 +21,10 @@ from emoframe.perception.settings import Perception, Privacy
 KeypointBackbone = Annotated[dict[str, Any], Part("keypoint_backbone")]
 TemporalEncoder = Annotated[dict[str, Any], Part("temporal_encoder")]
 Pooling = Annotated[dict[str, Any], Part("pooling")]
+
+
+NAMED = re.compile(r"[a-z][a-z0-9_]*@[0-9a-f]{4,64}")
+"""A stage and the beginning of its key."""
 
 
 @dataclass(frozen=True)
@@ -197,19 +202,17 @@ def _unpaired(
 def _unstored(features: Mapping[str, Any], perception: Any) -> list[Problem]:
     """Find inputs whose stage no perception section fills."""
     stages = _stages(perception) if is_mapping(perception) else []
-    allowed = ", ".join(map(repr, ["dataset", *stages]))
+    allowed = ", ".join([*map(repr, ["dataset", *stages]), "or a stage by its key, NAME@KEY"])
     more = "" if is_mapping(perception) else "; add a `perception` section to use a store"
     return [
         Problem(f"features.{name}", f"must be one of {allowed}; got {source!r}{more}")
         for name, source in features.items()
         if source not in ("dataset", *stages)
-        and not (is_mapping(perception) and "@" in str(source))
+        and not (is_mapping(perception) and NAMED.fullmatch(str(source)))
     ]
 
 
 def _stages(perception: Mapping[str, Any]) -> list[str]:
     """Name the stages that the model can read, in unchecked data."""
     estimator = perception.get("pose_estimator", {"type": "mediapipe"})
-    encoders = perception.get("frame_encoders", {})
-    found = [estimator.get("type", "mediapipe")] if is_mapping(estimator) else []
-    return [*found, *(encoders if is_mapping(encoders) else {})]
+    return [estimator.get("type", "mediapipe")] if is_mapping(estimator) else []

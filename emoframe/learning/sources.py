@@ -29,9 +29,14 @@ def loaders(experiment: Experiment, dataset: Dataset) -> dict[str, Loader]:
     return {
         name: from_dataset(dataset, name)
         if source == "dataset"
-        else from_store(stored(experiment), source, experiment.dataset["type"])
+        else from_store(stored(experiment), source, name_of(experiment, dataset))
         for name, source in experiment.features.items()
     }
+
+
+def name_of(experiment: Experiment, dataset: Dataset) -> str:
+    """Return what the ledger calls a data set: its own name, else its type."""
+    return getattr(dataset, "name", "") or experiment.dataset["type"]
 
 
 def from_dataset(dataset: Dataset, name: str) -> Loader:
@@ -81,7 +86,7 @@ def _digest(perception: Perception, dataset: str, item: str, video: Path) -> str
     if video.is_file():
         return video_hash(video)
     try:
-        return _known(perception.store, dataset, item)
+        return _known(perception.store, dataset, item, file=video.name)
     except DataError as error:
         raise DataError(f"{video}: there is no such file, and {error}") from error
 

@@ -6,6 +6,7 @@ made of, because it is part of the experiment.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,13 +16,19 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from emoframe.core.errors import DataError
 from emoframe.records import SampleRef
 
+NO_SUBJECTS = (
+    "the data set names no subject: validation was cut by item, and people of training may be in it"
+)
+"""What every number on such a validation has to say of itself."""
+log = logging.getLogger(__name__)
+
 
 def cut_validation(
     refs: Sequence[SampleRef], fraction: float, seed: int
 ) -> tuple[list[SampleRef], list[SampleRef]]:
     """Cut the training items into training and validation.
 
-    By subject where every item has one, else stratified by class.
+    By subject where any item has one, else stratified by class, which is told.
 
     Args:
         refs: Labelled items of the split `train`.
@@ -68,6 +75,7 @@ def _cut(
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         train, val = next(splitter.split(np.zeros(len(refs)), labels, groups))
     else:
+        log.warning(NO_SUBJECTS)
         splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
         train, val = next(splitter.split(np.zeros(len(refs)), labels))
     return [refs[i] for i in train], [refs[i] for i in val]

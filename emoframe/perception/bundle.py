@@ -1,8 +1,9 @@
 """Making a bundle: finished stages in one file, so that a training can start where no video is.
 
-No frame, no video, and no folder of the machine that made it: of a path, in the settings or in the
-reason of a failure, only the last name travels. What the terms of the data do not allow is not
-made by accident. `emoframe.perception.bundle_import` takes a bundle in.
+No frame, no video, and no folder of the machine that made it: of an absolute path, in the settings,
+in the reason of a failure or in what was noted along, only the last name travels. Nor does a video
+that an item stood for once and no longer does. What the terms of the data do not allow is not made
+by accident. `emoframe.perception.bundle_import` takes a bundle in.
 """
 
 from __future__ import annotations
@@ -28,12 +29,11 @@ from emoframe.perception.bundle_manifest import (
     BundledSettings,
     BundledStage,
     Manifest,
-    last_name,
-    portable,
 )
-from emoframe.perception.entries import Known, items, settings_of
-from emoframe.perception.inventory import SHORT, Index, stages
-from emoframe.perception.store import INDEX, DamagedError
+from emoframe.perception.entries import Known, items, settings_of, standing
+from emoframe.perception.index import INDEX, SHORT, DamagedError, Index, damaged
+from emoframe.perception.inventory import stages
+from emoframe.perception.paths import last_name, portable, without_folders
 
 UNKNOWN_TERMS = {"redistribute": "unknown", "note": "no terms were given when this was made"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -59,12 +59,12 @@ def export_bundle(
         terms_accepted: Export whatever the terms say: they have been read and allow it.
 
     Raises:
-        DataError: The terms do not allow it, there is nothing to export, or the file cannot be
-            written.
+        DataError: The terms do not allow it, an item stands for two videos, there is nothing to
+            export, or the file cannot be written.
         DamagedError: A stage is not as it was written.
     """
     root = Path(store_root)
-    known = [one for one in items(root) if one.video_hash and dataset in {"", one.dataset}]
+    known = standing(root, dataset)
     told = _checked_terms(terms, {one.dataset for one in known}, terms_accepted)
     packed = _chosen(root, known, stage_names, dataset)
     videos, keys = {one.folder.parent.name for one in packed}, {one.stage.key for one in packed}
@@ -129,13 +129,15 @@ def _chosen(
     by_video = defaultdict[str, list[Known]](list)
     for one in known:
         by_video[one.video_hash[:SHORT]].append(one)
+    replaced = {one.video_hash[:SHORT] for one in items(root)} - {*by_video}
     found: list[_Packed] = []
     for folder, index in stages(root):
+        video = folder.parent.name
+        if video in replaced or (dataset and video not in by_video):
+            continue
         if isinstance(index, DamagedError):
             raise index
-        named = by_video[folder.parent.name]
-        if named or not dataset:
-            found.append(_packed(folder, index, named))
+        found.append(_packed(folder, index, by_video[video]))
     there = sorted({one.stage.name for one in found})
     for name in {*names} - {*there}:
         raise DataError(
@@ -150,11 +152,13 @@ def _chosen(
 
 def _packed(folder: Path, index: Index, named: Sequence[Known]) -> _Packed:
     content = (folder / INDEX).read_bytes()
-    if index.status == "failed":  # its reason begins with the path of the video
-        reason = index.reason
-        for one in named:
-            reason = reason.replace(one.video, last_name(one.video))
-        content = json.dumps(json.loads(content) | {"reason": reason}, indent=1).encode()
+    said = json.loads(content)
+    reason = index.reason
+    for one in named:  # whole, whatever its folders are called
+        reason = reason.replace(one.video, last_name(one.video))
+    told = said | {"reason": without_folders(reason), "meta": portable(index.meta)}
+    if told != said:
+        content = json.dumps(told, indent=1).encode()
     full = max((one.video_hash for one in named), key=len, default=folder.parent.name)
     files = {shard.file: shard.sha256 for shard in index.shards}
     files[INDEX] = hashlib.sha256(content).hexdigest()
@@ -194,7 +198,7 @@ def _copy_shard(file: Path, digest: str, out: zipfile.ZipFile, place: str) -> No
     try:
         source = file.open("rb")
     except FileNotFoundError as error:
-        raise _damaged(file, "is missing") from error
+        raise damaged(file.parent, f"{file.name} is missing") from error
     with source:
         info.file_size = file.stat().st_size
         with out.open(info, "w") as target:
@@ -202,11 +206,7 @@ def _copy_shard(file: Path, digest: str, out: zipfile.ZipFile, place: str) -> No
                 seen.update(piece)
                 target.write(piece)
     if seen.hexdigest() != digest:
-        raise _damaged(file, "has changed since it was written")
-
-
-def _damaged(file: Path, why: str) -> DamagedError:
-    return DamagedError(f"{file.parent}: {file.name} {why}; delete this folder and extract again")
+        raise damaged(file.parent, f"{file.name} has changed since it was written")
 
 
 def _member(name: str) -> zipfile.ZipInfo:

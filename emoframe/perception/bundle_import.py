@@ -10,7 +10,6 @@ killed import goes on where it was.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import stat
 import struct
@@ -34,9 +33,9 @@ from emoframe.perception.bundle_manifest import (
     parse_manifest,
 )
 from emoframe.perception.entries import items
-from emoframe.perception.inventory import SHORT, Index, Shard, parse_index, read_index
+from emoframe.perception.index import INDEX, SHORT, Index, Shard, parse_index, read_index
 from emoframe.perception.ledger import Ledger
-from emoframe.perception.store import INDEX, Store, StoreError
+from emoframe.perception.store import Store, StoreError, clear, finish, writing
 
 MAX_TEXT = 2**28
 """Bytes of the largest manifest or index that is read."""
@@ -151,7 +150,10 @@ def _index(archive: zipfile.ZipFile, stage: BundledStage) -> Index:
     content = _read(archive, member)
     if hashlib.sha256(content).hexdigest() != stage.files[INDEX]:
         raise DataError(f"{member} is not what was exported; get a whole copy")
-    index = parse_index(content, member)
+    try:
+        index = parse_index(content)
+    except DataError as error:
+        raise DataError(f"{member} {error}") from error
     files = {shard.file: shard.sha256 for shard in index.shards}
     sizes = {s.file: archive.getinfo(stage.member(s.file)).file_size for s in index.shards}
     if (
@@ -212,17 +214,12 @@ def _feed(root: Path, manifest: Manifest) -> None:
 
 def _take(archive: zipfile.ZipFile, folder: Path, stage: BundledStage, index: Index) -> None:
     """Write a stage, its index last; without one there is no stage."""
-    with _writing(folder):
-        if folder.exists():  # a kill has left it without an index
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+    clear(folder)  # a kill may have left it without an index
     try:
         for shard in index.shards:
             with archive.open(stage.member(shard.file)) as source:
                 _take_shard(source, folder / shard.file, shard)
-        content = _read(archive, stage.member(INDEX))
-        with _writing(folder), replacing(folder / INDEX) as partial:
-            partial.write_bytes(content)
+        finish(folder, _read(archive, stage.member(INDEX)))
     except Exception:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -231,12 +228,10 @@ def _take(archive: zipfile.ZipFile, folder: Path, stage: BundledStage, index: In
 def _take_shard(source: IO[bytes], file: Path, shard: Shard) -> None:
     """Copy a shard piece by piece and see that it is what was exported, and can be read."""
     seen = hashlib.sha256()
-    with _writing(file), file.open("xb") as target:
+    with writing(file), replacing(file) as partial, partial.open("xb") as target:
         while piece := source.read(PIECE):
             seen.update(piece)
             target.write(piece)
-        target.flush()
-        os.fsync(target.fileno())
     if seen.hexdigest() != shard.sha256:
         raise DataError(f"{shard.file} of {file.parent.name} is not what was exported")
     try:
@@ -246,15 +241,3 @@ def _take_shard(source: IO[bytes], file: Path, shard: Shard) -> None:
         raise DataError(f"{shard.file} of {file.parent.name} is no safetensors file") from error
     if not shapes or any(shape[:1] != [shard.frames] for shape in shapes):
         raise DataError(f"{shard.file} of {file.parent.name} has not {shard.frames} frames")
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{path}: the store cannot be written ({error.strerror or error}); free space or "
-            "choose another folder, then import again: what has come in is kept"
-        ) from error

@@ -6,15 +6,14 @@ files of finished stages as they lie in a store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from emoframe.core.errors import DataError
-from emoframe.perception.inventory import SHORT, Sha256, StageName, VideoHash, first_problem
+from emoframe.perception.index import SHORT, Sha256, StageName, VideoHash, first_problem
+from emoframe.perception.paths import last_name
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -123,22 +122,6 @@ def parse_manifest(content: bytes) -> Manifest:
         if item.file != last_name(item.file):
             raise DataError(f"its {MANIFEST} names a file {item.file!r}, which is more than a name")
     return manifest
-
-
-def last_name(path: str) -> str:
-    """Return the last name of a path of any system."""
-    return PureWindowsPath(PurePosixPath(path).name).name
-
-
-def portable(value: Any) -> Any:
-    """Return plain data in which of each absolute path only the last name is left."""
-    if isinstance(value, Mapping):
-        return {key: portable(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [portable(one) for one in value]
-    if isinstance(value, str) and (value[:1] in {"/", "~"} or PureWindowsPath(value).drive):
-        return last_name(value)
-    return value
 
 
 _MANIFEST = TypeAdapter(Manifest)

@@ -11,23 +11,24 @@ Decided here:
       who are dressed alike and never seen together are taken for one; colours cannot tell.
     * A short gap is bridged by a straight line between its two ends, which are both known, rather
       than by the last box, which would jump at the end; not where somebody else stands in it.
+    * Only so many people are known again; the others are whoever they are for one tracklet. So
+      thousands of stray boxes cost no more than time in proportion.
     * Where every box is the whole picture (the detector `whole_frame`), it says nothing of who is
       in it: nobody is refused by appearance, and shots are cut all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
 from scipy.ndimage import median_filter, rank_filter
 from scipy.optimize import linear_sum_assignment
 
-from emoframe.perception.people import LAGS, LOOK, Seen
+from emoframe.perception.people import LAGS, LOOK, Seen, Sightings, sightings, unit
 from emoframe.records import Track
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ ANCHOR = 12
 """A tracklet is what its first frames look like; its latest would drift along with a fade."""
 FORBIDDEN = 1e3
 """Cost of a pair that cannot be the same person; above any sum of costs of those that can."""
+KNOWN = 128
+"""Most people who are known again, those who are seen longest at a time; more are strays."""
 
 
 @dataclass(frozen=True)
@@ -76,24 +79,27 @@ class CropSettings:
     pad: Annotated[float, Ge(0)] = 0.1
 
 
-def follow(seen: Seen, settings: CropSettings) -> Track:
+def follow(seen: Seen | Iterable[Seen], settings: CropSettings) -> Track:
     """Follow one person through a video.
 
     Args:
-        seen: Everybody in every frame.
+        seen: Everybody in every frame; or in consecutive parts of the video, at least one, each
+            of which is let go but for its people when the next is asked for.
         settings: How to choose and follow.
 
     Returns:
         One box per frame, smoothed, padded and clipped to the picture; NaN where the person is not.
     """
-    shot = _shots(seen.change, settings)
+    parts = [seen] if isinstance(seen, Seen) else seen
+    everybody, change, time_s, size = sightings(parts, settings.min_score)
+    shot = _shots(change, settings)
     number = np.cumsum(shot, dtype=np.int64)
-    flash = _flashes(seen.change, settings)
-    everybody = _sightings(seen, flash, settings.min_score)
-    people = _people(list(_tracklets(everybody, number, settings)), settings.min_likeness)
+    everybody = _clear(everybody, _flashes(change, settings), size)
     box = np.full((len(shot), 4), np.nan, np.float32)
-    if people:
-        mine = _chosen(people, everybody, np.array(seen.size), settings.person)
+    if len(everybody.frame):
+        tracklet = _tracklets(everybody, number, settings)
+        person = _people(everybody, tracklet, settings.min_likeness)
+        mine = _chosen(person, everybody, np.array(size), settings.person)
         box[everybody.frame[mine]] = everybody.box[mine]
         _bridge(box, number, settings.carry_frames, everybody, mine)
     valid = np.isfinite(box).all(axis=1)
@@ -102,9 +108,9 @@ def follow(seen: Seen, settings: CropSettings) -> Track:
     for start, length in zip(np.flatnonzero(begins), np.bincount(track_id[valid]), strict=True):
         part = box[start : start + length]
         smooth = median_filter(part, size=(settings.smooth_frames, 1), mode="nearest")
-        part[:] = _padded(smooth, settings.pad, seen.size)
+        part[:] = _padded(smooth, settings.pad, size)
     policy = POLICY[settings.person] + FOLLOWED
-    return Track(box, begins & (track_id > 0), seen.time_s, policy, None, track_id, shot)
+    return Track(box, begins & (track_id > 0), time_s, policy, None, track_id, shot)
 
 
 def _shots(change: NDArray[np.float32], settings: CropSettings) -> NDArray[np.bool_]:
@@ -137,61 +143,57 @@ def _flashes(change: NDArray[np.float32], settings: CropSettings) -> NDArray[np.
     return flash
 
 
-class _Sightings(NamedTuple):
-    """The N usable boxes of a video, frame by frame."""
-
-    frame: NDArray[np.intp]
-    box: NDArray[np.float32]
-    look: NDArray[np.uint8]
-
-
-def _sightings(seen: Seen, flash: NDArray[np.bool_], min_score: float) -> _Sightings:
-    """Leave out doubtful boxes, and those in a flash, which shows nobody's colours."""
-    frame, place = np.nonzero(seen.score >= min_score)
-    whole = (seen.box[frame, place] == np.array([0, 0, *seen.size], np.float32)).all()
-    if not whole:
-        clear = ~flash[frame]
-        frame, place = frame[clear], place[clear]
-    look = seen.look[frame, place]
-    return _Sightings(frame, seen.box[frame, place], np.ones_like(look) if whole else look)
+def _clear(everybody: Sightings, flash: NDArray[np.bool_], size: tuple[int, int]) -> Sightings:
+    """Leave out boxes in a flash, which shows nobody's colours."""
+    frame, box, look = everybody
+    if (box == np.array([0, 0, *size], np.float32)).all():
+        return Sightings(frame, box, np.broadcast_to(np.ones(1, np.uint8), look.shape))
+    clear = ~flash[frame]
+    return everybody if clear.all() else Sightings(frame[clear], box[clear], look[clear])
 
 
 @dataclass(eq=False)
 class _Tracklet:
-    """One person from frame to frame in one shot."""
+    """One person from frame to frame in one shot, as far as it has come."""
 
-    box: NDArray[np.float32]
-    frames: list[int] = field(default_factory=list)
-    members: list[int] = field(default_factory=list)
-    anchor: Any = 0.0
+    number: int
+    frame: int = -1
+    box: Any = None
+    taken: int = 0
     total: Any = 0.0
+    anchor: Any = None
 
-    def take(self, number: int, frame: int, box: NDArray[Any], look: NDArray[Any]) -> None:
-        self.members.append(number)
-        self.frames.append(frame)
-        self.box, self.total = box, self.total + look
-        if len(self.members) <= ANCHOR:
-            self.anchor = self.total
+    def take(self, frame: int, box: NDArray[np.float32], look: NDArray[np.float32]) -> None:
+        self.frame, self.box, self.taken = frame, box, self.taken + 1
+        if self.taken <= ANCHOR:
+            self.total = self.total + look
+            self.anchor = unit(self.total)
 
 
 def _tracklets(
-    everybody: _Sightings, shot: NDArray[np.int64], settings: CropSettings
-) -> Iterator[_Tracklet]:
-    """Join sightings from frame to frame, the best pairs of all, within shots."""
+    everybody: Sightings, shot: NDArray[np.int64], settings: CropSettings
+) -> NDArray[np.intp]:
+    """Join sightings from frame to frame, the best pairs of all, within shots.
+
+    Returns the tracklet of each sighting, (N,), numbered by their first sightings.
+    """
+    oldest = np.maximum(
+        np.searchsorted(shot, shot), np.arange(len(shot)) - settings.carry_frames - 1
+    )
+    tracklet = np.empty(len(everybody.frame), np.intp)
     open_ones: list[_Tracklet] = []
-    for frame, group in groupby(range(len(everybody.frame)), everybody.frame.__getitem__):
-        numbers = list(group)
-        boxes, looks = everybody.box[numbers], _unit(everybody.look[numbers])
-        oldest = frame - settings.carry_frames - 1
-        over = [t for t in open_ones if t.frames[-1] < oldest or shot[t.frames[-1]] < shot[frame]]
-        yield from over
-        open_ones = [tracklet for tracklet in open_ones if tracklet not in over]
+    count = 0
+    for frame, first, boxes, looks in everybody.by_frame():
+        open_ones = [one for one in open_ones if one.frame >= oldest[frame]]
         joined = _pairs(open_ones, boxes, looks, settings)
-        for n, number in enumerate(numbers):
+        for n in range(len(boxes)):
             if n not in joined:
-                open_ones.append(_Tracklet(boxes[n]))
-            open_ones[joined.get(n, -1)].take(number, int(frame), boxes[n], looks[n])
-    yield from open_ones
+                open_ones.append(_Tracklet(count))
+                count += 1
+            one = open_ones[joined.get(n, -1)]
+            one.take(frame, boxes[n], looks[n])
+            tracklet[first + n] = one.number
+    return tracklet
 
 
 def _pairs(
@@ -203,54 +205,61 @@ def _pairs(
     """Say which tracklet each box goes on with; those that go on with none are left out."""
     if not tracklets:
         return {}
-    overlap = _overlap(np.stack([tracklet.box for tracklet in tracklets]), boxes)
-    likeness = _unit(np.stack([tracklet.anchor for tracklet in tracklets])) @ looks.T
+    overlap = _overlap(np.array([one.box for one in tracklets]), boxes)
+    near = np.flatnonzero((overlap >= settings.min_overlap).any(axis=1)).tolist()
+    if not near:
+        return {}
+    overlap, likeness = overlap[near], np.array([tracklets[t].anchor for t in near]) @ looks.T
     same = (overlap >= settings.min_overlap) & (likeness >= settings.min_likeness)
-    rows, columns = linear_sum_assignment(np.where(same, 2 - overlap - likeness, FORBIDDEN))
-    return {int(n): int(t) for t, n in zip(rows, columns, strict=True) if same[t, n]}
+    rows, columns = np.nonzero(same)
+    if not len(set(rows.tolist())) == len(set(columns.tolist())) == len(rows):
+        rows, columns = linear_sum_assignment(np.where(same, 2 - overlap - likeness, FORBIDDEN))
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return {n: near[t] for t, n in pairs if same[t, n]}
 
 
-def _people(tracklets: list[_Tracklet], min_likeness: float) -> list[list[int]]:
-    """Join tracklets into people, the longest first; return the sightings of each."""
-    people: list[list[_Tracklet]] = []
-    looks = np.zeros((len(tracklets), LOOK))
-    for tracklet in sorted(tracklets, key=lambda t: (-len(t.members), t.members)):
-        likeness = _unit(looks[: len(people)]) @ _unit(tracklet.total)
-        likeness[[_meet(known, tracklet) for known in people]] = -1
-        best = int(likeness.argmax()) if people else 0
-        if not people or likeness[best] < min_likeness:
-            best = len(people)
-            people.append([])
-        people[best].append(tracklet)
-        looks[best] += tracklet.total
-    return [[number for tracklet in known for number in tracklet.members] for known in people]
-
-
-def _meet(known: list[_Tracklet], other: _Tracklet) -> bool:
-    """Say whether somebody was seen while the other was: then they are two."""
-    first, last = other.frames[0], other.frames[-1]
-    return any(t.frames[0] <= last and first <= t.frames[-1] for t in known)
+def _people(
+    everybody: Sightings, tracklet: NDArray[np.intp], min_likeness: float
+) -> NDArray[np.intp]:
+    """Join tracklets into people, the longest first; return the person of each sighting, (N,)."""
+    person = np.empty(len(tracklet), np.intp)
+    busy = np.zeros((KNOWN, everybody.frame[-1] + 1), np.bool_)
+    looks, count = np.zeros((KNOWN, LOOK)), 0
+    parts = np.split(np.argsort(tracklet, kind="stable"), np.cumsum(np.bincount(tracklet))[:-1])
+    for members in sorted(parts, key=len, reverse=True):
+        span = slice(everybody.frame[members[0]], everybody.frame[members[-1]] + 1)
+        total, known = everybody.total(members), min(count, KNOWN)
+        likeness = unit(looks[:known]) @ unit(total)
+        likeness[busy[:known, span].any(axis=1)] = -1  # seen while the other was: they are two
+        best = int(likeness.argmax()) if known else 0
+        if not known or likeness[best] < min_likeness:
+            best, count = count, count + 1
+        if best < KNOWN:
+            busy[best, span] = True
+            looks[best] += total
+        person[members] = best
+    return person
 
 
 def _chosen(
-    people: list[list[int]], everybody: _Sightings, size: NDArray[np.int64], how: str
-) -> list[int]:
+    person: NDArray[np.intp], everybody: Sightings, size: NDArray[np.int64], how: str
+) -> NDArray[np.intp]:
     """Return the sightings of the person to follow."""
     low, high = everybody.box[:, :2], everybody.box[:, 2:]
     off = np.linalg.norm((low + high) / 2 - size / 2, axis=1) / np.linalg.norm(size / 2)
     prominence = np.prod(high - low, axis=1) * np.clip(1 - off, 0, 1)
     if how == "first":
         prominence[everybody.frame > everybody.frame[0]] = -1
-        return next(known for known in people if int(prominence.argmax()) in known)
-    return max(people, key=lambda known: float(prominence[known].sum()))
+        return np.flatnonzero(person == person[prominence.argmax()])
+    return np.flatnonzero(person == np.bincount(person, prominence).argmax())
 
 
 def _bridge(
     box: NDArray[np.float32],
     shot: NDArray[np.int64],
     carry: int,
-    everybody: _Sightings,
-    mine: list[int],
+    everybody: Sightings,
+    mine: NDArray[np.intp],
 ) -> None:
     """Draw straight lines through short gaps, but not through other people, in place."""
     index, valid = np.arange(len(box)), np.isfinite(box).all(axis=1)
@@ -267,18 +276,13 @@ def _bridge(
     box[frame[((theirs[:, :2] <= middle) & (middle <= theirs[:, 2:])).all(axis=1)]] = np.nan
 
 
-def _unit(look: NDArray[Any]) -> NDArray[np.float32]:
-    look = np.asarray(look, np.float32)
-    return look / np.linalg.norm(look, axis=-1, keepdims=True)
-
-
 def _overlap(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
     """Intersection over union of each of A boxes with each of B, (A, B)."""
     one, two = first[:, None], second[None]
     low, high = np.maximum(one[..., :2], two[..., :2]), np.minimum(one[..., 2:], two[..., 2:])
-    common = np.prod(np.clip(high - low, 0, None), axis=-1)
-    areas = [np.prod(box[..., 2:] - box[..., :2], axis=-1) for box in (one, two)]
-    return common / (areas[0] + areas[1] - common)
+    sides = [np.clip(high - low, 0, None), *(box[..., 2:] - box[..., :2] for box in (one, two))]
+    common, mine, theirs = (side[..., 0] * side[..., 1] for side in sides)
+    return common / (mine + theirs - common)
 
 
 def _padded(box: NDArray[np.float32], pad: float, size: tuple[int, int]) -> NDArray[np.float32]:

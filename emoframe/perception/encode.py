@@ -2,8 +2,8 @@
 
 A picture is scaled to a square with its proportions kept (W2S-08 leaves that open; a stretched or
 centre-cropped person loses hands or shape), and the rest is filled with the mean colour of
-ImageNet, about zero after an encoder's own normalisation. A token whose frames do not all show the
-person is masked. Vectors of joints are stored sparsely: only those that were computed.
+ImageNet, about zero after an encoder's own normalisation. A token is masked unless all of its
+frames show the person, in one shot. Vectors of joints are stored sparsely, where there are any.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from emoframe.core.errors import ComponentError, DataError
+from emoframe.perception.failures import nobody
 from emoframe.records import Features, Frames, Keypoints, Track
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class _Shot:
 
     index: int
     time_s: float
+    scene: int
     square: NDArray[np.uint8] | None = None
     xy: NDArray[np.float32] | None = None
 
@@ -79,50 +81,73 @@ def encode(
         The tokens in order; NaN where masked. Frames after the last whole token are left out.
 
     Raises:
-        DataError: The video is too short for one token.
+        DataError: The video is too short for one token, has not as many frames as the track, or the
+            encoder gave no number for it.
         ComponentError: The encoder does not give what it promises.
     """
+    scenes = _scenes(track)
+    total = len(track.time_s)
     size = max(encoder.span, AT_ONCE // encoder.span * encoder.span)
     held: list[_Shot] = []
-    count = 0
+    count = seen = 0
     for frames in chunks:
-        for rgb, index, time_s in zip(frames.rgb, frames.index, frames.time_s, strict=True):
-            if index % encoder.every == 0:
-                held.append(_shot(encoder, rgb, int(index), float(time_s), track, keypoints))
-                count += 1
+        seen += len(frames)
+        if seen > total:
+            break
+        for n in np.flatnonzero(frames.index % encoder.every == 0):
+            scene = int(scenes[frames.index[n]])
+            held.append(_shot(encoder, frames, int(n), scene, track, keypoints))
+            count += 1
         while len(held) >= size:
             yield _tokens(encoder, held[:size], keypoints)
             del held[:size]
+    if seen != total:
+        raise DataError(f"does not have the {total} frames in which the person was followed")
     if whole := len(held) // encoder.span * encoder.span:
         yield _tokens(encoder, held[:whole], keypoints)
     if count < encoder.span:
+        lower = "; set its `every` lower" if encoder.every > 1 else ""
         raise DataError(
             f"has {count} frames at every {encoder.every}, and the frame encoder needs "
-            f"{encoder.span} for one vector; set its `every` lower"
+            f"{encoder.span} for one vector{lower}"
         )
+
+
+def _scenes(track: Track) -> NDArray[np.int64]:
+    """Number the stretches between shot cuts and changes of person, (T,)."""
+    cut = track.cut if track.shot is None else track.cut | track.shot
+    return np.cumsum(cut, dtype=np.int64)
 
 
 def _shot(
     encoder: FrameEncoder,
-    rgb: NDArray[np.uint8],
-    index: int,
-    time_s: float,
+    frames: Frames,
+    n: int,
+    scene: int,
     track: Track,
     keypoints: Keypoints | None,
 ) -> _Shot:
+    """Cut the person out of frame n of a chunk; joints outside of the crop are not in it."""
+    index, time_s = int(frames.index[n]), float(frames.time_s[n])
     if not track.valid[index]:
-        return _Shot(index, time_s)
-    cut_out, corner = track.crop(rgb, index)
+        return _Shot(index, time_s, scene)
+    cut_out, corner = track.crop(frames.rgb[n], index)
     square, factor, inset = letterbox(cut_out, encoder.size)
-    xy = None if keypoints is None else (keypoints.xy[index] - corner) * factor + inset
-    return _Shot(index, time_s, square, xy)
+    if keypoints is None:
+        return _Shot(index, time_s, scene, square)
+    at = keypoints.xy[index] - corner
+    inside = ((at >= 0) & (at <= cut_out.shape[1::-1])).all(-1)
+    return _Shot(
+        index, time_s, scene, square, np.where(inside[:, None], at * factor + inset, np.nan)
+    )
 
 
 def _tokens(encoder: FrameEncoder, shots: list[_Shot], keypoints: Keypoints | None) -> Features:
     """Encode the tokens that are whole and leave the others masked."""
     groups = np.array([shot.square is not None for shot in shots]).reshape(-1, encoder.span)
+    scenes = np.array([shot.scene for shot in shots]).reshape(-1, encoder.span)
     time_s = np.array([shot.time_s for shot in shots]).reshape(-1, encoder.span).mean(axis=1)
-    whole: NDArray[np.bool_] = np.asarray(groups.all(axis=1))
+    whole: NDArray[np.bool_] = groups.all(axis=1) & (scenes == scenes[:, :1]).all(axis=1)
     joints = () if keypoints is None else (keypoints.xy.shape[1],)
     x = np.full((len(whole), *joints, encoder.out_dim), np.nan, np.float32)
     valid = np.zeros((len(whole), *joints), np.bool_)
@@ -142,11 +167,12 @@ def _asked(
     frames = Frames(np.stack([s.square for s in shots if s.square is not None]), time_s, index)
     own = None
     if keypoints is not None:
+        xy = np.stack([s.xy for s in shots if s.xy is not None]).astype(np.float32)
         own = replace(
             keypoints,
-            xy=np.stack([s.xy for s in shots if s.xy is not None]).astype(np.float32),
+            xy=xy,
             confidence=keypoints.confidence[index],
-            valid=keypoints.valid[index],
+            valid=keypoints.valid[index] & np.isfinite(xy).all(-1),
             time_s=time_s,
             box=None,
             cut=None,
@@ -158,7 +184,7 @@ def _asked(
             f"{found.valid.shape} where {shape} and {shape[:-1]} were promised"
         )
     if not np.isfinite(found.x[found.valid]).all():
-        raise ComponentError("the frame encoder gave a valid vector that is no finite number")
+        raise DataError("the frame encoder gave a valid vector that is no finite number")
     return found
 
 
@@ -189,7 +215,7 @@ def stored(chunks: Iterable[Features], meta: dict[str, Any]) -> Iterator[dict[st
                 rows = {"x": _half(found.x[at, joint]), "token": token[at].astype(np.int32)}
                 yield {**rows, "joint": joint.astype(np.int16)}
     if not count:
-        raise DataError("no person was found: not one vector was computed")
+        raise nobody("not one vector was computed")
     meta |= {"tokens": len(times), "valid": {"vectors": count / total}}
 
 
@@ -209,5 +235,5 @@ def _half(x: NDArray) -> NDArray[np.float16]:
     with np.errstate(over="ignore"):
         half = x.astype(np.float16)
     if np.isinf(half).any():
-        raise ComponentError("the frame encoder gave numbers above 65504, which are no features")
+        raise DataError("the frame encoder gave numbers above 65504, which are no features")
     return half

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from emoframe.core.errors import DataError, suggest
-from emoframe.perception.inventory import SHORT, Index, stages
+from emoframe.perception.index import INDEX, SHORT, DamagedError, Index
+from emoframe.perception.inventory import stages
 from emoframe.perception.ledger import GONE, as_text, select
-from emoframe.perception.store import INDEX, DamagedError
+from emoframe.perception.paths import last_name
 
 Status = Literal["running", "done", "failed", "interrupted"]
 _RUNNING = "running"
@@ -105,33 +106,88 @@ def settings_of(store_root: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     return {row["key"]: (row["name"], json.loads(row["content"])) for row in rows}
 
 
-def find_hash(store_root: Path, dataset: str, id: str) -> str:  # noqa: A002
+def with_reads(store_root: Path, keys: Iterable[str]) -> set[str]:
+    """Return keys, or what they begin with, and the keys of all that these stages were made of.
+
+    What a stage was made of is the ledger's to know: from a key without settings nothing follows.
+    """
+    settings = settings_of(store_root)
+    found: set[str] = set()
+    todo = {*keys}
+    while todo:
+        start = todo.pop()
+        found.add(start)
+        for key, (_, content) in settings.items():
+            reads = content.get("reads") if key.startswith(start) else None
+            if isinstance(reads, list):  # it may come from a bundle, and hold anything
+                todo |= {one for one in reads if isinstance(one, str) and one} - found
+    return found
+
+
+def find_hash(store_root: Path, dataset: str, id: str, *, file: str = "") -> str:  # noqa: A002
     """Return the hash of the video that an item of a data set stands for in a store.
 
-    Where an item stood for two videos, the one that has stages counts.
+    Where its video was replaced, the newest word counts. A refusal counts only where there is no
+    video: the file may just not be here, and features come without theirs.
+
+    Args:
+        store_root: Folder of the store.
+        dataset: Name of the data set.
+        id: The item in it.
+        file: Name of the video file that is looked for; empty for any. Two data sets may share
+            their name and ids.
 
     Raises:
-        DataError: The item is not known, was refused, or stands for two videos.
+        DataError: The item is not known, was refused, stands for two videos of which none is newer,
+            or for another file.
     """
     root = Path(store_root)
     query = "SELECT * FROM sample WHERE dataset = ? AND id = ?"
     rows = select(root, query, as_text(dataset), as_text(id))
-    by_video = {row["video_hash"][:SHORT]: row for row in rows}
-    refused = by_video.pop("", None)
-    if len(by_video) > 1:
-        with_stages = {v: r for v, r in by_video.items() if any(root.glob(f"{v}/*/{INDEX}"))}
-        by_video = with_stages or by_video
-    if len(by_video) > 1:
-        raise DataError(
-            f"{root}: {id!r} of data set {dataset!r} stands for {len(by_video)} different videos "
-            f"(folders {', '.join(sorted(by_video))}); delete the folder of the wrong one"
-        )
-    if by_video:
-        (prefix,) = by_video
-        return max((r["video_hash"] for r in rows if r["video_hash"][:SHORT] == prefix), key=len)
-    if refused:
-        raise DataError(f"{root}: {id!r} of data set {dataset!r} was refused: {refused['reason']}")
+    words = [Known(**row) for row in rows]
+    if one := _standing(root, words):
+        there, given = last_name(one.video), last_name(as_text(file))
+        if given and there != given:
+            raise DataError(
+                f"{root}: knows {id!r} of data set {dataset!r} as {there!r}, so that the features "
+                f"are those of another file than {given!r}; use the store that it was extracted to"
+            )
+        return one.video_hash
+    if words:
+        reason = max(words, key=lambda word: word.at).reason
+        raise DataError(f"{root}: {id!r} of data set {dataset!r} was refused: {reason}")
     raise DataError(_unknown(root, dataset, id))
+
+
+def standing(store_root: Path, dataset: str = "") -> list[Known]:
+    """Return each item, of one data set or of all, that stands for a video: that of `find_hash`.
+
+    Raises:
+        DataError: An item stands for two videos of which none is newer.
+    """
+    root = Path(store_root)
+    by_item = defaultdict[tuple[str, str], list[Known]](list)
+    for one in items(root):
+        if dataset in {"", one.dataset}:
+            by_item[one.dataset, one.id].append(one)
+    return [one for words in by_item.values() if (one := _standing(root, words))]
+
+
+def _standing(root: Path, words: Iterable[Known]) -> Known | None:
+    """Return the newest word on one item that names a video; None where none does."""
+    videos = sorted((one for one in words if one.video_hash), key=lambda one: one.at)
+    newest = {one.video_hash[:SHORT]: one for one in videos if one.at == videos[-1].at}
+    if len(newest) > 1:
+        with_stages = {v: one for v, one in newest.items() if any(root.glob(f"{v}/*/{INDEX}"))}
+        newest = with_stages or newest
+    if len(newest) > 1:
+        one = videos[-1]
+        raise DataError(
+            f"{root}: {one.id!r} of data set {one.dataset!r} stands for {len(newest)} different "
+            f"videos (folders {', '.join(sorted(newest))}), and no ledger knows which is newer; "
+            "delete the folder of the wrong one"
+        )
+    return next(iter(newest.values()), None)
 
 
 def _unknown(root: Path, dataset: str, id: str) -> str:  # noqa: A002

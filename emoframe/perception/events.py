@@ -72,6 +72,7 @@ class Row:
         seconds: Time that it took now.
         digest: Hash of the video's bytes; empty where it cannot be read.
         key: Key of the stage.
+        remembered: Whether this was so before, and is only told again.
     """
 
     item: Item
@@ -83,11 +84,17 @@ class Row:
     seconds: float = 0.0
     digest: str = ""
     key: str = ""
+    remembered: bool = False
 
     @property
     def video(self) -> Path:
         """The file."""
         return self.item.video
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker has built its parts."""
 
 
 @dataclass(frozen=True)
@@ -114,5 +121,5 @@ class Died:
     reason: str
 
 
-Event = Begun | Progress | Row | Finished | Died
+Event = Ready | Begun | Progress | Row | Finished | Died
 Emit = Callable[[Event], None]

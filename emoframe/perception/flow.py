@@ -63,8 +63,8 @@ class _Tap(Generic[T]):
 def share(source: Iterable[T], consumers: Sequence[Callable[[Iterator[T]], Any]]) -> None:
     """Feed a stream to consumers, each in a thread of its own.
 
-    A consumer that stops early or fails does not keep the others waiting. What the source raises,
-    each consumer meets in its own stream.
+    A consumer that stops early does not keep the others waiting. What the source raises, each
+    consumer meets in its own stream; what a consumer raises ends the stream of all.
 
     Args:
         source: The stream; read in the calling thread.
@@ -74,35 +74,39 @@ def share(source: Iterable[T], consumers: Sequence[Callable[[Iterator[T]], Any]]
         BaseException: What the first failed consumer raised, when all are done.
     """
     taps: list[_Tap[T]] = [_Tap() for _ in consumers]
+    broken: list[BaseException] = []
 
     def consume(tap: _Tap[T], consumer: Callable[[Iterator[T]], Any]) -> None:
         try:
             consumer(iter(tap))
+        except BaseException as error:
+            broken.append(error)
         finally:
             tap.close()
 
     with ThreadPoolExecutor(len(consumers), "emoframe") as pool:
-        done = [pool.submit(consume, *pair) for pair in zip(taps, consumers, strict=True)]
-        error: BaseException | None = None
-        try:
-            _pour(source, taps)
-        except Exception as caught:
-            error = caught
-        except BaseException as caught:
-            error = caught
-            raise
-        finally:
+        for pair in zip(taps, consumers, strict=True):
+            pool.submit(consume, *pair)
+        _pour(source, taps, broken)
+    if broken:
+        raise broken[0]
+
+
+def _pour(source: Iterable[T], taps: Sequence[_Tap[T]], broken: list[BaseException]) -> None:
+    """Read the stream for all, until it ends, nobody reads any more, or one has failed."""
+    error: BaseException | None = None
+    try:
+        for item in source:
             for tap in taps:
-                tap.put(_End(error))
-    for one in done:
-        one.result()
-
-
-def _pour(source: Iterable[T], taps: Sequence[_Tap[T]]) -> None:
-    """Read the stream for all, until nobody reads any more."""
-    for item in source:
+                tap.put(item)
+            if broken or all(tap.closed.is_set() for tap in taps):
+                break
+            del item  # the source makes the next one now
+    except Exception as caught:
+        error = caught
+    except BaseException as caught:  # an interruption is for everybody
+        error = caught
+        raise
+    finally:
         for tap in taps:
-            tap.put(item)
-        if all(tap.closed.is_set() for tap in taps):
-            return
-        del item  # the source makes the next one now
+            tap.put(_End(broken[0] if broken else error))

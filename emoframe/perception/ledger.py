@@ -24,12 +24,16 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from emoframe.core.errors import DataError
-from emoframe.perception.store import DamagedError, StoreError
+from emoframe.perception.index import DamagedError, damaged
+from emoframe.perception.store import writing
 
 FORMAT = 1
 PATTERN = "ledger*.db"
 GONE = "gone"
 """Status of a stage that was deleted, so that its past failure is not told for ever."""
+_REMEDY = (
+    "the next extraction or import begins a new one, and the names of videos come back with it"
+)
 _WAIT_S = 60.0
 _DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SCHEMA = f"""
@@ -92,13 +96,13 @@ class Ledger:
             StoreError: The store cannot be written.
             DataError: A newer emoframe wrote it.
         """
-        with _writing(self.file):
+        with writing(self.file, "ledger"):
             self.file.parent.mkdir(parents=True, exist_ok=True)
         try:
             check(self.file)
         except DamagedError:
             _put_aside(self.file)
-        with _writing(self.file):
+        with writing(self.file, "ledger"):
             self._db = _connect(self.file, "rwc")
             if not _version(self._db):
                 self._db.executescript(_SCHEMA)
@@ -167,7 +171,7 @@ class Ledger:
     def _write(self, statement: str, *values: str | float | None) -> None:
         if self._db is None:
             raise ValueError("the ledger is not open; use it as `with Ledger(root) as ledger:`")
-        with _writing(self.file):
+        with writing(self.file, "ledger"):
             self._db.execute(statement, [as_text(v) if isinstance(v, str) else v for v in values])
 
 
@@ -206,7 +210,7 @@ def check(file: Path) -> None:
     with reading(file) as db:
         found = db.execute("PRAGMA quick_check").fetchone()[0]
         if found != "ok":
-            raise _damaged(file, found)
+            raise damaged(file, f"the ledger is damaged ({found})", _REMEDY)
         if _version(db):
             db.execute("SELECT 1 FROM sample, setting, work LIMIT 0")
 
@@ -229,7 +233,7 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
         yield db
     except sqlite3.Error as error:
         if _code(error) in _DAMAGE:
-            raise _damaged(file, error) from error
+            raise damaged(file, f"the ledger is damaged ({error})", _REMEDY) from error
         raise DataError(f"{file}: cannot be read ({error}); try again") from error
     finally:
         if db is not None:
@@ -253,33 +257,10 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def _damaged(file: Path, why: object) -> DamagedError:
-    return DamagedError(
-        f"{file}: the ledger is damaged ({why}); the next extraction or import begins a new one, "
-        "and the names of videos come back with it"
-    )
-
-
 def _put_aside(file: Path) -> None:
     """Rename a damaged ledger, and its journal, which would damage the next one."""
-    with _writing(file):
+    with writing(file, "ledger"):
         for end in ("", "-journal"):
             old = file.with_name(file.name + end)
             if old.exists():
                 old.replace(file.with_name(f"{file.name}.damaged{end}"))
-
-
-@contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into a sentence."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise _unwritable(file, error) from error
-
-
-def _unwritable(file: Path, why: object) -> StoreError:
-    return StoreError(
-        f"{file}: the ledger cannot be written ({why}); free space or choose another folder, then "
-        "run again: what is finished is kept"
-    )

@@ -4,7 +4,8 @@ Detection is slow and a crop setting is a matter of taste, so pixels are looked 
 `emoframe.perception.crop` decides from what is kept. Decided here: a look is a colour histogram of
 the upper and the lower half of a box, since clothes and hair tell people apart from any camera, and
 no weights are needed; its bins overlap, so that a little more light or a slightly moved box changes
-it little. It tells apart who is dressed differently and no more.
+it little. It tells apart who is dressed differently and no more. Few places of a
+frame are taken, so what is read back are the sightings alone, or long videos would need much room.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_PEOPLE = 8
 """Most boxes that are kept of a frame, the surest ones."""
+SMALLEST = 1.0
+"""Least width and height in pixels of what is in the picture of a box; less shows nobody."""
 BINS = (3, 5, 5)
 """Levels of lightness, of red against green, and of both against blue."""
 LOOK = 2 * 3 * 5 * 5
@@ -36,6 +39,8 @@ CELLS, CELL = (18, 32), 4
 """A picture is compared in 18 x 32 cells of 4 x 4 points: a pan moves it by less than a cell."""
 LAGS = 3
 """A picture is compared with as many before it: one that shows again what was there is no cut."""
+BLOCK = 512
+"""Frames or sightings whose looks are floats at a time; all of a long video would be large."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class Seen:
     """Everybody in every frame of a video, as `observe` kept them.
 
     Attributes:
-        box: Left, top, right, bottom in source pixels, surest first, NaN for nobody, (T, B, 4).
+        box: Left, top, right, bottom in source pixels, within the picture, surest first, NaN for
+            nobody, (T, B, 4).
         score: The detector's confidence, NaN for nobody, shape (T, B).
         look: Appearance of each box, shape (T, B, `LOOK`); compare by the cosine.
         change: How much each picture differs from those 1, 2 and 3 frames before, as the mean over
@@ -84,20 +90,88 @@ def observe(chunks: Iterable[tuple[Frames, list[Boxes]]]) -> Iterator[dict[str, 
         last = np.repeat(cells[:1], LAGS, axis=0) if last is None else last
         cells = np.concatenate([last, cells])
         last = cells[len(cells) - LAGS :]
-        box, score = _surest(found)
+        box, score = _surest(found, (frames.rgb.shape[2], frames.rgb.shape[1]))
         look, time_s = _looks(frames.rgb, box), frames.time_s
         del frames, found  # so that no second chunk is alive while the next one is decoded
         change = _change(cells)
         yield {"box": box, "score": score, "look": look, "change": change, "time_s": time_s}
 
 
-def _surest(found: list[Boxes]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lay the boxes of each frame side by side, leaving out those that are none."""
+class Sightings(NamedTuple):
+    """The N usable boxes of a video, frame by frame.
+
+    Attributes:
+        frame: The frame of each, not descending, shape (N,).
+        box: As in `Seen`, shape (N, 4).
+        look: As in `Seen`, shape (N, `LOOK`).
+    """
+
+    frame: NDArray[np.intp]
+    box: NDArray[np.float32]
+    look: NDArray[np.uint8]
+
+    def by_frame(self) -> Iterator[tuple[int, int, NDArray[np.float32], NDArray[np.float32]]]:
+        """Yield each frame in which somebody is, its first sighting, its boxes and unit looks."""
+        frames, starts = np.unique(self.frame, return_index=True)
+        edges = [*starts.tolist(), len(self.frame)]
+        for begin in range(0, len(frames), BLOCK):
+            here = range(begin, min(begin + BLOCK, len(frames)))
+            looks = unit(self.look[edges[begin] : edges[here.stop]])
+            for n in here:
+                own = slice(edges[n], edges[n + 1])
+                part = slice(own.start - edges[begin], own.stop - edges[begin])
+                yield int(frames[n]), own.start, self.box[own], looks[part]
+
+    def total(self, members: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Sum up the unit looks of some of them, shape (`LOOK`,)."""
+        total = np.zeros(LOOK, np.float32)
+        for n in range(0, len(members), BLOCK):
+            total += unit(self.look[members[n : n + BLOCK]]).sum(axis=0)
+        return total
+
+
+def sightings(
+    parts: Iterable[Seen], min_score: float
+) -> tuple[Sightings, NDArray[np.float32], NDArray[np.float64], tuple[int, int]]:
+    """Join consecutive parts of a video, at least one, without the many places of nobody.
+
+    Args:
+        parts: Each is let go when the next is asked for.
+        min_score: Boxes of a lower score are left out.
+
+    Returns:
+        Everybody, and `change`, `time_s` and `size` of the whole video.
+    """
+    kept: list[tuple[NDArray, ...]] = []
+    looks = bytearray()  # grows in place, where joining arrays would hold all of them twice
+    size, frames = (0, 0), 0
+    for part in parts:
+        frame, place = np.nonzero(part.score >= min_score)
+        looks += part.look[frame, place].tobytes()
+        kept.append((frame + frames, part.box[frame, place], part.change, part.time_s))
+        size, frames = part.size, frames + len(part.time_s)
+    frame, box, change, time_s = map(np.concatenate, zip(*kept, strict=True))
+    look = np.frombuffer(looks, np.uint8).reshape(-1, LOOK)
+    return Sightings(frame, box, look), change, time_s, size
+
+
+def unit(look: NDArray) -> NDArray[np.float32]:
+    """Bring looks, shape (..., `LOOK`), to unit length, so that a product is their cosine."""
+    look = np.asarray(look, np.float32)
+    return look / np.linalg.norm(look, axis=-1, keepdims=True)
+
+
+def _surest(
+    found: list[Boxes], size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lay the boxes of each frame side by side, cut to the picture, leaving out what is none."""
     box = np.full((len(found), MOST_PEOPLE, 4), np.nan, np.float32)
     score = np.full((len(found), MOST_PEOPLE), np.nan, np.float32)
     for n, people in enumerate(found):
         xyxy = np.reshape(people.xyxy, (-1, 4))
-        real = np.isfinite(xyxy).all(1) & (xyxy[:, 2:] > xyxy[:, :2]).all(1)
+        real = np.isfinite(xyxy).all(1)
+        xyxy = np.clip(xyxy, 0, np.tile(size, 2))
+        real &= (xyxy[:, 2:] - xyxy[:, :2] >= SMALLEST).all(1)
         real = np.flatnonzero(real & np.isfinite(people.score))
         first = real[np.argsort(-people.score[real], kind="stable")[:MOST_PEOPLE]]
         box[n, : len(first)], score[n, : len(first)] = xyxy[first], people.score[first]
@@ -138,12 +212,11 @@ def _points(
     rgb: NDArray[np.uint8], frame: NDArray[np.intp], box: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Pick points of N boxes, evenly apart, (N, 24, 24, 3)."""
-    height, width = rgb.shape[1:3]
     down = (np.arange(POINTS) + 0.5) / POINTS
     across = SIDE + (1 - 2 * SIDE) * down
     x = box[:, :1] + (box[:, 2:3] - box[:, :1]) * across
     y = box[:, 1:2] + (box[:, 3:] - box[:, 1:2]) * down
-    x, y = np.clip(x, 0, width - 1).astype(int), np.clip(y, 0, height - 1).astype(int)
+    x, y = x.astype(int), y.astype(int)
     return rgb[frame[:, None, None], y[:, :, None], x[:, None, :]].astype(np.float32)
 
 

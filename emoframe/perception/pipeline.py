@@ -7,15 +7,16 @@ killed is done again. This process alone writes the ledger; the workers write th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from emoframe.core.errors import DataError
 from emoframe.core.plugins import loaded
-from emoframe.perception.events import Begun, Died, Event, Item, Progress, Row
-from emoframe.perception.executors import Job, run_here, run_local, run_on_ray
+from emoframe.perception.events import Begun, Died, Event, Finished, Item, Progress, Row
+from emoframe.perception.executors import run_here, run_local, run_on_ray
+from emoframe.perception.job import Job
 from emoframe.perception.ledger import Ledger
 from emoframe.perception.settings import Perception
 from emoframe.perception.stages import Parts, StageKeys, build_parts, stage_keys
@@ -48,6 +49,18 @@ class How:
     max_failures: int | None = None
 
 
+class StoppedError(DataError):
+    """An extraction that was stopped since too many videos had failed.
+
+    Attributes:
+        rows: What became of each stage until then.
+    """
+
+    def __init__(self, text: str, rows: Sequence[Row]) -> None:
+        super().__init__(text)
+        self.rows = list(rows)
+
+
 def extract(
     videos: Iterable[Path | Item],
     perception: Perception,
@@ -68,10 +81,10 @@ def extract(
         on_row: Told of each row as soon as it is there.
 
     Returns:
-        One row per video and stage, up to the first that failed.
+        One row per video and stage; after a failure there are none of the stages that read it.
 
     Raises:
-        DataError: More videos failed than `how.max_failures`.
+        StoppedError: More videos failed than `how.max_failures`.
         ComponentError: A part cannot work at all.
         StoreError: The store cannot be written.
     """
@@ -86,12 +99,16 @@ def extract(
         clerk = _Clerk(ledger, keys, how.max_failures, on_progress, on_row)
         workers = _workers(how, len(items))
         job = Job(perception, how.devices, how.retry_failed, _plugin_files(), _threads(workers))
-        if how.executor == "ray":
-            run_on_ray(job, items, clerk.note, max(1, workers))
-        elif parts or not workers:
-            run_here(job, items, clerk.note, parts)
-        else:
-            run_local(job, items, clerk.note, workers)
+        try:
+            if how.executor == "ray":
+                run_on_ray(job, items, clerk.note, max(1, workers))
+            elif parts or not workers:
+                run_here(job, items, clerk.note, parts)
+            else:
+                run_local(job, items, clerk.note, workers)
+        except BaseException:
+            clerk.abandon()
+            raise
     places = {item: n for n, item in enumerate(items)}
     stages = [stage.name for stage in keys.all()]
     return sorted(clerk.rows, key=lambda row: (places[row.item], stages.index(row.stage)))
@@ -123,9 +140,15 @@ class _Clerk:
             self._row(event)
         elif isinstance(event, Died):
             self._died(event)
-        else:
+        elif isinstance(event, Finished):
             self.running.pop(event.item, None)
             self._count()
+
+    def abandon(self) -> None:
+        """Strike out what was begun and is not made."""
+        for begun in self.running.values():
+            for one in begun:
+                self.ledger.forget(one.digest, one.stage, one.key)
 
     def _row(self, row: Row) -> None:
         item = row.item
@@ -136,7 +159,7 @@ class _Clerk:
             self.running[item] = [one for one in begun if one.key != row.key]
             status = "failed" if row.status == "failed" else "done"
             told = (row.reason, row.seconds, row.frames, row.valid)
-            if row.status == "cached":  # what the ledger says of that day is better
+            if row.remembered:  # what the ledger says of that day is better
                 self.ledger.sample(item.dataset, item.id, item.video, row.digest)
             else:
                 self.ledger.end(row.digest, row.stage, row.key, status, *told)
@@ -160,10 +183,11 @@ class _Clerk:
     def _count(self) -> None:
         if self.max_failures is not None and len(self.failed) > self.max_failures:
             first = next(row for row in self.rows if row.status == "failed")
-            raise DataError(
+            raise StoppedError(
                 f"stopped: {len(self.failed)} videos failed and --max-failures allows "
                 f"{self.max_failures}; what is done is kept. The first: {first.video.name}: "
-                f"{first.reason}"
+                f"{first.reason}",
+                self.rows,
             )
 
 

@@ -71,7 +71,7 @@ def track_of(stage: Stage) -> Track:
         DataError: The stage is not there, has failed or is damaged.
     """
     kept: dict[str, Any] = stage.read()
-    return Track(**kept, policy=stage.meta["policy"])
+    return Track(**kept, policy=str(stage.meta.get("policy", "")))
 
 
 def keypoints_of(stage: Stage) -> Keypoints:
@@ -80,6 +80,8 @@ def keypoints_of(stage: Stage) -> Keypoints:
     Raises:
         DataError: The stage is not there, has failed or is damaged.
     """
+    if "layout" not in stage.meta:
+        raise DataError(f"{stage.folder}: the stage {stage.name} holds no keypoints")
     return Keypoints(**stage.read(), layout=stage.meta["layout"])
 
 
@@ -89,4 +91,6 @@ def features_of(stage: Stage) -> Features:
     Raises:
         DataError: The stage is not there, has failed or is damaged.
     """
+    if "joints" not in stage.meta:
+        raise DataError(f"{stage.folder}: the stage {stage.name} holds no frame features")
     return restored(stage.read(), stage.meta)

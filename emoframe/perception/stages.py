@@ -4,15 +4,18 @@ Four sorts of stage follow one another: the detector's (decode, find everybody),
 person), the pose estimator's and the frame encoders'. A key covers the part's settings with all
 defaults, the versions of the code that runs (emoframe, the plugin, what it needs, the decoder), the
 hash of its weights, and the keys of what it reads: another encoder leaves the poses as they are,
-another detector changes all that follows. The device is left out: it decides how fast, not what.
+another detector changes all that follows. What decides how fast, not what, is left out (the device,
+`batch`, `timeout_s`), and so is where weights lie, since their hash says what they are.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +30,10 @@ from emoframe.perception.crop import CropSettings
 from emoframe.perception.settings import Perception
 
 CROP = "crop"
+SPEED = {"batch", "timeout_s"}
+PLACES = {"weights", "model", "model_folder", "binary", "folder"}
+"""Parameters that are left out of a key: always, or where the part has a fingerprint."""
+LIBRARIES = ("av", "numpy", "opencv-python", "opencv-python-headless", "scipy")
 
 
 @dataclass(frozen=True)
@@ -171,36 +178,55 @@ def stage_keys(parts: Parts) -> StageKeys:
     Raises:
         ComponentError: The weights of a part are not to be found.
     """
-    decoder = {"av": version("av")}
-    detect = _key(parts.detector, decoder, ())
+    detect = _key(parts.detector, ())
     crop = StageKey(
         CROP,
         {
             "config": asdict(parts.crop),
-            "versions": {"emoframe": version("emoframe")},
+            "versions": _libraries(),
             "fingerprint": {},
             "reads": [detect.key],
         },
     )
-    pose = _key(parts.pose_estimator, decoder, (crop,)) if parts.pose_estimator else None
+    pose = _key(parts.pose_estimator, (crop,)) if parts.pose_estimator else None
     frames = []
     for encoder in parts.frame_encoders:
         if encoder.part.reads_keypoints and pose is None:
             text = "reads keypoints; name a `pose_estimator`"
             raise ConfigError([Problem(f"perception.frame_encoders.{encoder.name}", text)])
         reads = (crop, pose) if pose and encoder.part.reads_keypoints else (crop,)
-        frames.append(_key(encoder, decoder, reads))
+        frames.append(_key(encoder, reads))
     return StageKeys(detect, crop, pose, tuple(frames))
 
 
-def _key(part: StagePart, decoder: Mapping[str, str], reads: Sequence[StageKey]) -> StageKey:
+def _key(part: StagePart, reads: Sequence[StageKey]) -> StageKey:
+    fingerprint = part.fingerprint()
     content = {
-        "config": dict(part.config),
-        "versions": {**decoder, **part.versions},
-        "fingerprint": part.fingerprint(),
+        "config": _deciding(part.config, SPEED | (PLACES if fingerprint else set())),
+        "versions": {**_libraries(), **part.versions},
+        "fingerprint": fingerprint,
         "reads": sorted(stage.key for stage in reads),
     }
     return StageKey(part.name, content)
+
+
+def _deciding(config: Mapping[str, Any], left_out: set[str]) -> dict[str, Any]:
+    """Return the parameters that decide a result, those of parts inside included."""
+    return {
+        name: _deciding(value, left_out) if isinstance(value, Mapping) else value
+        for name, value in config.items()
+        if name not in left_out
+    }
+
+
+@functools.cache
+def _libraries() -> Mapping[str, str]:
+    """Return the versions of what every stage computes with."""
+    found = {"emoframe": version("emoframe")}
+    for package in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[package.removesuffix("-headless")] = version(package)
+    return found
 
 
 def _versions(kind: str, node: Mapping[str, Any]) -> dict[str, str]:

@@ -14,36 +14,43 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from emoframe.core.errors import DataError, EmoframeError
+from emoframe.core.files import replacing
+from emoframe.perception.index import (
+    FORMAT,
+    INDEX,
+    LOCK,
+    SHORT,
+    Index,
+    Shard,
+    Status,
+    damaged,
+    read_index,
+)
+from emoframe.perception.index import DamagedError as DamagedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Arrays = dict[str, NDArray[Any]]
 
-FORMAT = 1
 SHARD_FRAMES = 2048
-INDEX = "index.json"
-_SHORT = 16
 
 
 class StoreError(EmoframeError):
     """A store that cannot be written: nothing after it would be kept, so that work stops here."""
-
-
-class DamagedError(DataError):
-    """A stage whose files are not what was written; it is the user's to delete."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class Store:
 
     def stage(self, video_hash: str, name: str, key: str) -> Stage:
         """Return one stage of one video, finished or not."""
-        return Stage(self.root / video_hash[:_SHORT] / f"{name}-{key[:_SHORT]}", name, key)
+        return Stage(self.root / video_hash[:SHORT] / f"{name}-{key[:SHORT]}", name, key)
 
     @contextmanager
     def lock(self, video_hash: str) -> Iterator[None]:
@@ -69,10 +76,10 @@ class Store:
         Raises:
             StoreError: The store cannot be written.
         """
-        folder = self.root / video_hash[:_SHORT]
-        with _writing(folder):
+        folder = self.root / video_hash[:SHORT]
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            file = (folder / "lock").open("w")
+            file = (folder / LOCK).open("w")
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -85,7 +92,7 @@ class Stage:
     Attributes:
         folder: Where it is stored.
         name: Name of the part that made it.
-        key: Full key, see `emoframe.perception.stages.stage_key`.
+        key: Full key, see `emoframe.perception.stages.StageKey`.
     """
 
     folder: Path
@@ -93,16 +100,11 @@ class Stage:
     key: str
 
     @cached_property
-    def _index(self) -> dict[str, Any] | None:
+    def _index(self) -> Index | None:
         """What the index says, read once; None where there is none."""
-        try:
-            index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise self._damaged(f"its {INDEX} cannot be read ({error})") from error
-        if (index.get("format"), index.get("key")) != (FORMAT, self.key):
-            raise self._damaged(f"its {INDEX} belongs to something else")
+        index = read_index(self.folder)
+        if index and index.key != self.key:
+            raise damaged(self.folder, f"its {INDEX} belongs to something else")
         return index
 
     def exists(self) -> bool:
@@ -110,24 +112,24 @@ class Stage:
         return self._index is not None
 
     @property
-    def status(self) -> Literal["ok", "failed"] | None:
+    def status(self) -> Status | None:
         """How it ended; None where it has not."""
-        return self._index["status"] if self._index else None
+        return self._index.status if self._index else None
 
     @property
     def reason(self) -> str:
         """Why it failed; empty where it did not."""
-        return self._index["reason"] if self._index else ""
+        return self._index.reason if self._index else ""
 
     @property
     def frames(self) -> int:
         """Number of frames stored."""
-        return sum(shard["frames"] for shard in self._index["shards"]) if self._index else 0
+        return self._index.frames if self._index else 0
 
     @property
     def meta(self) -> dict[str, Any]:
         """What was written along with the arrays; empty where nothing was."""
-        return self._index["meta"] if self._index else {}
+        return self._index.meta if self._index else {}
 
     def write(self, chunks: Iterable[Arrays], meta: Mapping[str, Any]) -> None:
         """Store a stage, whole or not at all; what was there of it is replaced.
@@ -140,6 +142,7 @@ class Stage:
 
         Raises:
             StoreError: The store cannot be written.
+            ValueError: There is not one frame.
             Exception: Whatever `chunks` raises; the stage then does not exist.
         """
         self._clear()
@@ -147,6 +150,8 @@ class Stage:
             self._save(number, arrays)
             for number, arrays in enumerate(_rechunk(chunks, SHARD_FRAMES))
         ]
+        if not shards:
+            raise ValueError(f"{self.name} made no frame at all; a stage holds at least one")
         self._finish("ok", "", shards, meta)
 
     def fail(self, reason: str, meta: Mapping[str, Any]) -> None:
@@ -169,7 +174,7 @@ class Stage:
             raise DataError(f"{self.folder}: there is no such stage; run emoframe extract first")
         if self.status == "failed":
             raise DataError(f"{self.folder}: the stage failed: {self.reason}")
-        for shard in self._index["shards"]:
+        for shard in self._index.shards:
             yield self._load(shard)
 
     def read(self) -> Arrays:
@@ -183,65 +188,89 @@ class Stage:
         return {name: np.concatenate([s[name] for s in shards]) for name in shards[0]}
 
     def _clear(self) -> None:
-        """Take away what is there, the index first: half a folder must not look finished."""
-        with _writing(self.folder):
-            (self.folder / INDEX).unlink(missing_ok=True)
-            if self.folder.exists():
-                shutil.rmtree(self.folder)
-            self.folder.mkdir(parents=True)
+        clear(self.folder)
         self.__dict__.pop("_index", None)
 
-    def _save(self, number: int, arrays: Arrays) -> dict[str, Any]:
+    def _save(self, number: int, arrays: Arrays) -> Shard:
         """Write one shard and return its line in the index."""
         content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
         file = self.folder / f"shard-{number:05d}.safetensors"
-        with _writing(file):
-            _write_durably(file, content)
-        return {
-            "file": file.name,
-            "frames": _frames(arrays),
-            "bytes": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
+        with writing(file), replacing(file) as partial:
+            partial.write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return Shard(file.name, _frames(arrays), len(content), sha256)
 
     def _finish(
-        self, status: str, reason: str, shards: list[dict[str, Any]], meta: Mapping[str, Any]
+        self, status: Status, reason: str, shards: list[Shard], meta: Mapping[str, Any]
     ) -> None:
-        index = {
-            "format": FORMAT,
-            "name": self.name,
-            "key": self.key,
-            "status": status,
-            "reason": reason,
-            "shards": shards,
-            "meta": dict(meta),
-        }
-        partial = self.folder / f"{INDEX}.partial"
-        with _writing(self.folder):
-            _write_durably(partial, json.dumps(index, indent=1).encode())
-            partial.replace(self.folder / INDEX)
-            for folder in (self.folder, self.folder.parent):
-                _sync_folder(folder)
+        index = Index(FORMAT, self.name, self.key, status, reason, shards, dict(meta))
+        finish(self.folder, json.dumps(asdict(index), indent=1).encode())
         self.__dict__.pop("_index", None)
 
-    def _load(self, shard: Mapping[str, Any]) -> Arrays:
-        file = self.folder / shard["file"]
+    def _load(self, shard: Shard) -> Arrays:
+        file = self.folder / shard.file
         try:
             content = file.read_bytes()
-        except FileNotFoundError as error:
-            raise self._damaged(f"{file.name} is missing") from error
-        if hashlib.sha256(content).hexdigest() != shard["sha256"]:
-            raise self._damaged(
-                f"{file.name} has changed since it was written "
-                f"({len(content)} bytes, {shard['bytes']} were written)"
-            )
+        except OSError as error:
+            raise damaged(self.folder, f"{file.name} cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != shard.sha256:
+            sizes = f"{len(content)} bytes, {shard.bytes} were written"
+            why = f"{file.name} has changed since it was written ({sizes})"
+            raise damaged(self.folder, why)
         try:
             return load(content)
         except SafetensorError as error:
-            raise self._damaged(f"{file.name} cannot be read ({error})") from error
+            raise damaged(self.folder, f"{file.name} cannot be read ({error})") from error
 
-    def _damaged(self, why: str) -> DamagedError:
-        return DamagedError(f"{self.folder}: {why}; delete this folder and extract again")
+
+def clear(folder: Path) -> None:
+    """Make an empty folder for a stage; the index goes first: half of one must not look finished.
+
+    Raises:
+        StoreError: The store cannot be written.
+    """
+    with writing(folder):
+        (folder / INDEX).unlink(missing_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+
+
+def finish(folder: Path, index: bytes) -> None:
+    """Write the index of a stage, of which all else is written: from now on it is there, durably.
+
+    Raises:
+        StoreError: The store cannot be written.
+    """
+    with writing(folder):
+        with replacing(folder / INDEX) as partial:
+            partial.write_bytes(index)
+        handle = os.open(folder.parent, os.O_RDONLY)  # the name of the folder, too
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def writing(path: Path, what: str = "store") -> Iterator[None]:
+    """Turn a full or read-only disk into a sentence.
+
+    Args:
+        path: What is written.
+        what: What it belongs to.
+
+    Raises:
+        StoreError: The block could not write.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StoreError(
+            f"{path}: the {what} cannot be written ({why}); free space or choose another folder, "
+            "then run again: what is finished is kept"
+        ) from error
 
 
 def _rechunk(chunks: Iterable[Arrays], size: int) -> Iterator[Arrays]:
@@ -266,31 +295,3 @@ def _joined(chunks: Sequence[Arrays]) -> Arrays:
 
 def _frames(arrays: Arrays) -> int:
     return len(next(iter(arrays.values())))
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{path}: the store cannot be written ({error.strerror or error}); free space or "
-            "choose another folder, then run again: what is finished is kept"
-        ) from error
-
-
-def _write_durably(file: Path, content: bytes) -> None:
-    with file.open("wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

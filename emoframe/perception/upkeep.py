@@ -21,18 +21,11 @@ from typing import Literal
 import numpy as np
 
 from emoframe.core.errors import DataError
-from emoframe.perception.entries import Entry
-from emoframe.perception.inventory import (
-    LOCK,
-    SHORT,
-    Index,
-    file_hash,
-    read_index,
-    stage_folders,
-    video_folders,
-)
+from emoframe.perception.entries import Entry, with_reads
+from emoframe.perception.index import INDEX, LOCK, SHORT, DamagedError, Index, read_index
+from emoframe.perception.inventory import file_hash, stage_folders, video_folders
 from emoframe.perception.ledger import Ledger, check, ledgers
-from emoframe.perception.store import INDEX, DamagedError, StoreError
+from emoframe.perception.store import StoreError, writing
 
 PARTIAL_AGE_S = 3600.0
 """How long nothing in a folder without an index must have changed before it may go."""
@@ -155,16 +148,17 @@ def gc(store_root: Path, keep: Collection[str], delete: bool = False) -> list[Ga
 
     Args:
         store_root: Folder of the store.
-        keep: Keys of the stages that stay, each with those that it reads.
+        keep: Keys of the stages that stay, or what they begin with; what they were made of stays.
         delete: Whether they go; otherwise nothing is changed.
 
     Raises:
         DataError: There is no store, or `keep` names nothing.
         StoreError: The store cannot be written.
     """
-    root, kept = Path(store_root), {key[:SHORT] for key in keep}
-    if not kept:
+    root = Path(store_root)
+    if not any(keep):
         raise DataError(f"{root}: nothing is to be kept; name a config with --keep")
+    kept = tuple(key[:SHORT] for key in with_reads(root, keep))
     found = [one for video in video_folders(root) for one in _collect(video, kept, delete)]
     if deleted := [one.folder for one in found if one.state == "deleted"]:
         with Ledger(root) as ledger:
@@ -174,7 +168,7 @@ def gc(store_root: Path, keep: Collection[str], delete: bool = False) -> list[Ga
     return found
 
 
-def _collect(video: Path, kept: Collection[str], delete: bool) -> Iterator[Garbage]:
+def _collect(video: Path, kept: tuple[str, ...], delete: bool) -> Iterator[Garbage]:
     """Find, or delete, the garbage of one video."""
     garbage = [(folder, why) for folder in stage_folders(video) if (why := _why(folder, kept))]
     if not garbage:
@@ -198,7 +192,7 @@ def _verify_video(video: Path) -> Iterator[Finding]:
         try:
             index = read_index(folder)
         except DamagedError as error:
-            yield Finding(folder, f"{_reason(folder, error)}; delete this folder and extract again")
+            yield Finding(folder, _reason(folder, error))
             continue
         if index is None:
             text = "was left unfinished and counts for nothing; extract again, or emoframe store gc"
@@ -224,7 +218,7 @@ def _verify_stage(folder: Path, index: Index) -> Iterator[Finding]:
 
 def _reason(path: Path, error: DataError) -> str:
     """Return a message without the path that it begins with."""
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path}/")
+    return str(error).removeprefix(f"{path}: ")
 
 
 @contextmanager
@@ -245,16 +239,14 @@ def _held(video: Path) -> Iterator[bool]:
 
 def _make_lock(video: Path) -> None:
     """Have something to hold on to before anything is deleted."""
-    try:
+    with writing(video):
         (video / LOCK).touch()
-    except OSError as error:
-        raise StoreError(f"{video}: cannot be written ({error.strerror})") from error
 
 
-def _why(folder: Path, kept: Collection[str]) -> str:
+def _why(folder: Path, kept: tuple[str, ...]) -> str:
     """Say why a folder may go; empty where it stays. A damaged index is `verify`'s to tell."""
     if (folder / INDEX).exists():
-        return "" if folder.name.rpartition("-")[2] in kept else "made with other settings"
+        return "" if folder.name.rpartition("-")[2].startswith(kept) else "made with other settings"
     newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
     return "left unfinished" if time.time() - newest > PARTIAL_AGE_S else ""
 

@@ -18,18 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from emoframe.core.errors import ComponentError, DataError, EmoframeError
+from emoframe.core.errors import ComponentError, DataError
 from emoframe.perception import video as video_file
 from emoframe.perception.crop import follow
 from emoframe.perception.encode import encode, stored
 from emoframe.perception.events import Begun, Emit, Event, Item, Progress, Row
+from emoframe.perception.failures import Stamp, failure, nobody, passing, stamp
 from emoframe.perception.flow import share
 from emoframe.perception.people import Seen, observe
+from emoframe.perception.pose import measure
 from emoframe.perception.read import keypoints_of, track_of
 from emoframe.perception.stages import Parts, StageKey, StageKeys, StagePart
 from emoframe.perception.store import DamagedError, Stage, Store, StoreError
-from emoframe.records import Boxes, Frames, Keypoints, Track
-from emoframe.skeleton import SkeletonLayout, layout
+from emoframe.records import Boxes, Frames, Track
 
 INHERITED = "inherited"
 """Marks the failure of a stage that could not begin because the one before it failed."""
@@ -65,13 +66,14 @@ class VideoWork:
             StoreError: The store cannot be written.
         """
         try:
+            file = stamp(item.video)
             digest = video_file.video_hash(item.video)
         except DataError as error:
             first = self.keys.detect.name
             self.emit(Row(item, first, "failed", str(error)))
             return
         with self.store.lock(digest):
-            _Video(self, item, digest).run()
+            _Video(self, item, digest, file).run()
 
     def emit(self, event: Event) -> None:
         """Tell of an event."""
@@ -92,8 +94,8 @@ class _Task:
 class _Video:
     """The stages of one video."""
 
-    def __init__(self, work: VideoWork, item: Item, digest: str) -> None:
-        self.work, self.item, self.digest = work, item, digest
+    def __init__(self, work: VideoWork, item: Item, digest: str, file: Stamp) -> None:
+        self.work, self.item, self.digest, self.file = work, item, digest, file
 
         def stage(key: StageKey) -> Stage:
             return work.store.stage(digest, key.name, key.key)
@@ -154,7 +156,8 @@ class _Video:
         except DamagedError as error:  # the user's to delete, and not to be remembered
             self._row(stage, "failed", str(error))
             return False
-        self._row(stage, "cached" if stage.status == "ok" else "failed", stage.reason)
+        status = "cached" if stage.status == "ok" else "failed"
+        self._row(stage, status, stage.reason, remembered=True)
         return False
 
     def _make(self, task: _Task, chunks: Iterator[Frames]) -> None:
@@ -163,28 +166,43 @@ class _Video:
         meta: Meta = {"video": self.item.video.name}
         reason = ""
         try:
-            task.stage.write(task.make(chunks, meta), meta)
-        except (ComponentError, StoreError):
-            raise
-        except DamagedError as error:
-            self._row(task.stage, "failed", str(error))
-            return
-        except EmoframeError as error:
-            reason = str(error)
+            task.stage.write(self._of_one_file(task.make(chunks, meta)), meta)
         except Exception as error:  # one strange video must not end a night's work
-            reason = f"{type(error).__name__}: {error}"
-        if reason:  # equal runs write equal bytes, wherever the video lies
-            reason = reason.replace(str(self.item.video), self.item.video.name)
+            changed = self._changed()
+            reason = failure(error, self.item.video, changed=changed)
+            if changed or passing(error):
+                self._row(task.stage, "failed", reason)
+                return
+            if isinstance(error, ComponentError | StoreError):
+                raise
             task.stage.fail(reason, meta)
         seconds = time.perf_counter() - started
         self._row(task.stage, "failed" if reason else "ok", reason, seconds)
 
-    def _row(self, stage: Stage, status: Any, reason: str = "", seconds: float = 0.0) -> None:
-        ended = Row(self.item, stage.name, status, reason, seconds=seconds)
+    def _of_one_file(self, arrays: Iterator[Arrays]) -> Iterator[Arrays]:
+        """Pass a stage on, unless the file is another one at its end."""
+        yield from arrays
+        if self._changed():
+            raise DataError("changed")
+
+    def _changed(self) -> bool:
+        """Whether the file is no longer the one whose hash was taken."""
+        return stamp(self.item.video) != self.file
+
+    def _row(
+        self,
+        stage: Stage,
+        status: Any,
+        reason: str = "",
+        seconds: float = 0.0,
+        *,
+        remembered: bool = False,
+    ) -> None:
+        ended = Row(self.item, stage.name, status, reason, seconds=seconds, remembered=remembered)
         row = replace(ended, digest=self.digest, key=stage.key)
         if status != "failed":
             frames = stage.meta.get("tokens", stage.frames)
-            row = replace(row, frames=frames, valid=stage.meta["valid"])
+            row = replace(row, frames=frames, valid=stage.meta.get("valid", {}))
         self.work.emit(row)
 
     def _detect(self, chunks: Iterator[Frames], meta: Meta) -> Iterator[Arrays]:
@@ -204,30 +222,18 @@ class _Video:
 
     def _crop(self, chunks: Iterator[Frames], meta: Meta) -> Iterator[Arrays]:
         """Follow one of them."""
-        seen = Seen(**self.detected.read(), size=tuple(self.detected.meta["size"]))
-        track = follow(seen, self.work.parts.crop)
+        width, height = self.detected.meta.get("size", (0, 0))
+        parts = (Seen(**part, size=(width, height)) for part in self.detected.shards())
+        track = follow(parts, self.work.parts.crop)
         if not track.valid.any():
-            raise self._nobody(f"no person was found in any of {len(track.valid)} frames")
+            raise nobody(f"no person was found in any of {len(track.valid)} frames")
         meta |= {"policy": track.policy, "valid": {"person": float(track.valid.mean())}}
         yield {name: getattr(track, name) for name in TRACK_ARRAYS}
 
     def _pose(self, pose: StagePart, chunks: Iterator[Frames], meta: Meta) -> Iterator[Arrays]:
         """Measure the followed person."""
-        track, joints = self._track, layout(pose.part.layout)
-        seen = dict.fromkeys(joints.groups, 0)
-        count, total = 0, len(track.time_s)
-        for found in pose.part.estimate(self._watched(chunks, pose.name, total), track):
-            here = slice(count, count + len(found))
-            _check(pose.name, found, joints, track.valid[here])
-            for group, members in joints.groups.items():
-                seen[group] += int(found.valid[:, members].any(axis=1).sum())
-            yield _arrays(found, track, here)
-            count += len(found)
-        if count != total:
-            raise ComponentError(f"pose_estimator {pose.name!r} measured {count} of {total} frames")
-        if not any(seen.values()):
-            raise self._nobody(f"not one keypoint was found in any of {total} frames")
-        meta |= {"layout": joints.name, "valid": {g: n / total for g, n in seen.items()}}
+        total = len(self._track.time_s)
+        return measure(pose, self._watched(chunks, pose.name, total), self._track, meta)
 
     def _encode(self, encoder: StagePart, chunks: Iterator[Frames], meta: Meta) -> Iterator[Arrays]:
         """Turn pictures of the followed person into vectors."""
@@ -238,10 +244,6 @@ class _Video:
             keypoints = keypoints_of(self.posed)
         watched = self._watched(chunks, encoder.name, len(track.time_s))
         yield from stored(encode(encoder.part, watched, track, keypoints), meta)
-
-    def _nobody(self, what: str) -> DataError:
-        look = "look whether the video shows one, and at the confidence that is asked for"
-        return DataError(f"{self.item.video.name}: {what}; {look}")
 
     @cached_property
     def _track(self) -> Track:
@@ -268,30 +270,3 @@ class _Video:
             return frames
 
         return map(told, chunks)  # a generator here would keep a second chunk alive
-
-
-def _arrays(found: Keypoints, track: Track, here: slice) -> Arrays:
-    """Lay out a chunk for the store: NaN where masked, so that nobody takes it for data."""
-    return {
-        "xy": np.where(found.valid[..., None], found.xy, np.nan).astype(np.float32),
-        "confidence": found.confidence.astype(np.float32),
-        "valid": found.valid,
-        "time_s": track.time_s[here],
-        "box": track.box[here],
-        "cut": track.cut[here],
-    }
-
-
-def _check(name: str, found: Keypoints, joints: SkeletonLayout, present: Any) -> None:
-    """Hold a pose estimator to its contract before anything of it is stored."""
-    shape = (len(found), joints.num_joints)
-    shapes = [found.xy.shape[:-1], found.confidence.shape, found.valid.shape]
-    wrong = ""
-    if any(given != shape for given in shapes) or len(present) != len(found):
-        wrong = f"gave arrays of shapes {shapes} where {joints.name} needs {shape}"
-    elif not np.isfinite(found.xy[found.valid]).all():
-        wrong = "says that a coordinate is valid which is no finite number"
-    elif found.valid[~present].any():
-        wrong = "gave valid joints for a frame in which nobody has a box"
-    if wrong:
-        raise ComponentError(f"pose_estimator {name!r} {wrong}; this is a mistake in its code")

@@ -52,6 +52,7 @@ def test_ls_lists_stages_and_failures_with_their_reason(store: Path) -> None:
     assert emoframe("ls", store, "--stage", "encoder").stdout.strip() == ""
     found = json.loads(emoframe("ls", store, "--json").stdout)
     assert [one["status"] for one in found] == ["failed", "done"]
+    assert "STAGE@KEY" in emoframe("ls", "--help").stdout
 
 
 def test_stats_sum_up(store: Path) -> None:
@@ -86,6 +87,23 @@ def test_gc_keeps_what_a_config_uses_and_deletes_only_when_told(store: Path) -> 
     assert emoframe("gc", store, "--keep", "quickstart", "--delete").returncode == 0
     assert sorted(path.parent for path in store.rglob("index.json")) == sorted(used)
     assert emoframe("gc", store, "--delete").returncode == 2
+
+
+def test_gc_keeps_a_stage_that_a_config_names_by_its_key_and_what_it_was_made_of(
+    store: Path, tmp_path: Path
+) -> None:
+    config, before = tmp_path / "mine.yaml", "ef" * 32
+    config.write_text("base: quickstart\nfeatures: {keypoints: pose@cdcdc}\nperception: {}\n")
+    made_of = write(store, name="crop", key=before)
+    goes = write(store, name="other", key="12" * 32)
+    with Ledger(store) as ledger:
+        ledger.settings("pose", KEY, {"reads": [before]})
+    done = emoframe("gc", store, "--keep", config, "--delete")
+    assert done.returncode == 0, done.stderr
+    left = {path.parent for path in store.rglob("index.json")}
+    assert made_of in left
+    assert {one.name for one in left} == {made_of.name, f"pose-{KEY[:16]}"}
+    assert not goes.exists()
 
 
 def test_a_bundle_goes_out_under_its_terms_and_comes_in(store: Path, tmp_path: Path) -> None:
@@ -125,3 +143,12 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_data_set_takes_its_own_terms_along(store: Path, tmp_path: Path) -> None:
+    with Ledger(store) as ledger:
+        ledger.sample("imigue", "0001", Path("0001.mp4"), A)
+    refused = emoframe("export", store, tmp_path / "b.zip", "--dataset", "imigue")
+    assert refused.returncode == 2
+    assert "redistribute" in refused.stderr
+    assert not (tmp_path / "b.zip").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import emoframe
 from emoframe import api
 from emoframe.core.errors import ConfigError, DataError, RunError
+from emoframe.evidence.compare import Trained, compare
 from emoframe.evidence.evaluate import saved_predictions
 from emoframe.evidence.metrics import correctness, open_test, openings, pooled, score
 from emoframe.learning.data import prepare
@@ -104,6 +106,32 @@ def test_a_summary_says_how_often_test_was_opened(finished: Path) -> None:
     assert {"accuracy", "majority", "items"} <= set(table.columns)
     written = json.loads((finished / "scores-test.json").read_text())
     assert written["count"] == 6
+
+
+def test_a_summary_of_different_protocols_is_refused_before_test_is_opened(finished: Path) -> None:
+    run = api.load_run(finished)
+    other = replace(run, card=run.card | {"protocol": "another"})
+    before = len(openings(finished))
+    with pytest.raises(DataError, match="and another never stand in one table"):
+        api.summary([run, other], "test", "must not be opened")
+    assert len(openings(finished)) == before
+
+
+def test_a_validation_that_was_not_cut_by_subject_says_so(
+    tmp_path: Path, tiny: list[str], finished: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    x, split = np.random.default_rng(0).normal(size=(30, 16, 5, 2)), ["train"] * 24 + ["test"] * 6
+    np.savez(tmp_path / "x.npz", x=x, y=np.arange(30) % 2, split=split)
+    (tmp_path / "x.yaml").write_text(
+        f"base: quickstart\ndataset: {{type: sequences, path: {tmp_path / 'x.npz'}}}\n"
+    )
+    overrides = [item for item in tiny if not item.startswith("dataset.")]
+    run = api.train(tmp_path / "x.yaml", tmp_path / "run", [*overrides, "train.epochs=1"])
+    says = "names no subject: validation was cut by item"
+    assert says in caplog.text
+    assert says in api.summary([run], "val").attrs["caption"]
+    assert says in compare({"one": Trained([run])}).attrs["caption"]
+    assert says not in api.summary([api.load_run(finished)], "val").attrs["caption"]
 
 
 def test_every_view_is_sampled_anew_and_its_vote_is_kept(tmp_path: Path, tiny: list[str]) -> None:

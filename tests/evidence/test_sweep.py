@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,24 @@ def test_rows_on_other_data_are_not_compared(
     table = api.sweep(file, tmp_path / "runs", [*small, "seeds=1"], REASON)
     assert table["accuracy"].notna().all()
     assert not [name for name in table if name.startswith("vs ")]
+
+
+def test_rows_of_different_protocols_are_refused_before_anything_is_opened(swept: Path) -> None:
+    one, other = runs_of(swept, "small"), runs_of(swept, "big-one")
+    protocol = one[0].card["protocol"]
+    marked = [replace(run, card=run.card | {"protocol": f"{protocol}/incomplete"}) for run in other]
+    for run in (*one, *other):  # so that scoring would have to open test again
+        os.utime(run.folder / "checkpoints" / "best.pth", (3e9, 3e9))
+    before = [len(openings(run.folder)) for run in (*one, *other)]
+    try:
+        with pytest.raises(
+            DataError, match=f"{protocol} and {protocol}/incomplete never stand in one table; put"
+        ):
+            compare({"small": Trained(one), "big": Trained(marked)}, "test", REASON)
+        assert [len(openings(run.folder)) for run in (*one, *other)] == before
+    finally:
+        for run in (*one, *other):
+            os.utime(run.folder / "checkpoints" / "best.pth", (1e9, 1e9))
 
 
 def test_a_row_that_fails_is_a_row_with_a_reason(swept: Path, small: list[str]) -> None:

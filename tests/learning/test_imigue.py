@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import csv
 import os
+import pickle
+import shutil
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -16,15 +19,16 @@ from typing import Any
 import numpy as np
 import openpyxl
 import pytest
-import yaml
 
 from emoframe.core.errors import ComponentError, DataError
 from emoframe.learning.datasets import imigue_skeletons
 from emoframe.learning.datasets.imigue import Imigue
 from emoframe.learning.datasets.imigue_check import check
+from emoframe.learning.datasets.imigue_convert import Conversion, convert
 from emoframe.learning.datasets.imigue_labels import COLUMNS
-from emoframe.learning.datasets.imigue_protocols import FOLDER, read_protocol
-from emoframe.learning.datasets.imigue_skeletons import Conversion, convert
+from emoframe.learning.datasets.imigue_protocols import read_protocol
+from emoframe.learning.datasets.pyskl import HARMLESS, convert_pickle
+from emoframe.learning.datasets.sequences import Sequences
 from emoframe.testing import check_dataset
 
 CVPR, MIGA = read_protocol("cvpr2021_emotion"), read_protocol("miga_emotion")
@@ -35,7 +39,7 @@ JUDGED = sorted({*range(1, 73)} - {*LEARNT})
 def metadata() -> dict[int, tuple[int, str]]:
     """Subject and outcome of 359 videos, with the counts that are published for every protocol."""
     train, test, miga = CVPR.train or set(), CVPR.test or set(), MIGA.test or set()
-    rest = [n for n in range(1, 454) if n not in train | test | miga]
+    rest = [347, 348, *(n for n in range(1, 347) if n not in train | test | miga)]
     videos = sorted({*train, *test, *miga, *rest[:124]})
     lose = {
         *sorted(train & miga)[:25], *sorted(train - miga)[:26],
@@ -134,7 +138,7 @@ def test_the_shipped_protocols_say_where_they_are_from_and_what_they_promise() -
 
 
 def test_the_terms_are_told() -> None:
-    terms = yaml.safe_load((FOLDER / "terms.yaml").read_text())
+    terms = Imigue.terms
     assert terms["redistribute"] == "no"
     assert terms["upload"] in ("yes", "no", "ask")
     assert terms["source"].startswith("https://")
@@ -277,10 +281,128 @@ def test_a_video_without_a_label_row_is_no_item(small: Path) -> None:
 def test_an_incomplete_copy_is_refused_or_marked(small: Path) -> None:
     with pytest.raises(DataError, match=r"needs 102 videos .* \(0069, 0070.*97 more\)"):
         miga(small, allow_missing=False).samples("train")
-    assert miga(small).protocol == "imigue:miga_emotion/incomplete"
-    assert miga(small).left_out["0069"] == "there is no openpose_137 skeleton of it"
+    assert miga(small).protocol.startswith("imigue:miga_emotion/incomplete,lacks=102,")
+    assert miga(small).left_out["0069"] == "no label file names its match outcome"
+    write_mp4(small / "imigue_rgb/0002/0002.mp4")
     with pytest.raises(DataError, match="there is no mp4"):
         miga(small, keypoints="none", allow_missing=False).samples("train")
+
+
+def release(root: Path, lose: Any = (), without: Any = ()) -> Path:
+    """A whole release as converted skeletons, and xlsx of the two videos that have none."""
+    told = {v: of for v, of in metadata().items() if v not in without}
+    write_labels(root, [row(video, *of) for video, of in told.items()])
+    folder = root / "emoframe_npy" / "openpose_137"
+    folder.mkdir(parents=True)
+    for video in metadata():
+        if video in (347, 348):
+            write_xlsx(root, video, [])
+        else:
+            np.save(folder / f"{video:04d}.npy", frames(4)[: 0 if video in lose else 4])
+    return root
+
+
+def test_what_the_release_lacks_does_not_make_a_copy_incomplete(
+    whole: Path, tmp_path: Path
+) -> None:
+    dataset = Imigue(root=release(tmp_path), protocol="miga_emotion")
+    assert len(dataset.samples("train")) == 253
+    assert len(dataset.samples("test")) == 104
+    assert sorted(dataset.left_out) == ["0347", "0348"]
+    assert dataset.protocol == "imigue:miga_emotion"
+    bare = tmp_path / "bare"
+    shutil.copytree(whole, bare)
+    for video in (347, 348):
+        write_xlsx(bare, video, [])
+    dataset = Imigue(root=bare, protocol="miga_emotion", keypoints="none")
+    assert len(dataset.samples("train") + dataset.samples("test")) == 359
+    assert dataset.left_out == {}
+    assert dataset.protocol == "imigue:miga_emotion"
+
+
+def test_a_skeleton_that_only_this_copy_has_empty_is_lacking(tmp_path: Path) -> None:
+    release(tmp_path, lose={54})
+    with pytest.raises(DataError, match=r"needs 1 videos .*0054: its skeleton file holds no frame"):
+        Imigue(root=tmp_path, protocol="miga_emotion").samples("test")
+    dataset = miga(tmp_path)
+    assert dataset.protocol.startswith("imigue:miga_emotion/incomplete,lacks=1,")
+    assert len(dataset.samples("test")) == 103
+    assert "0054" in dataset.fingerprint()["left_out"]
+
+
+def test_copies_that_lack_different_videos_are_different_protocols(tmp_path: Path) -> None:
+    one = miga(release(tmp_path / "one", lose={54}))
+    other = miga(release(tmp_path / "other", lose={67}))
+    assert one.protocol != other.protocol
+    assert one.fingerprint()["stamp"] != other.fingerprint()["stamp"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "gone", "says"),
+    [
+        ("miga_emotion", 54, "0054: no label file names its match outcome"),
+        ("cvpr2021_emotion", 9, "0009: no label file names its match outcome"),
+        ("miga_emotion", 2, "train has 254 labelled videos, not 255"),
+        ("subject_fold", 2, "train and test have 358 videos, not 359"),
+        ("micro_gesture", 2, "train and test have 358 videos, not 359"),
+    ],
+)
+def test_a_label_file_that_lost_rows_is_refused_or_marked(
+    tmp_path: Path, protocol: Any, gone: int, says: str
+) -> None:
+    release(tmp_path, without={gone})
+    convert(tmp_path)
+    with pytest.raises(DataError, match=says):
+        Imigue(root=tmp_path, protocol=protocol).samples("test")
+    marked = Imigue(root=tmp_path, protocol=protocol, allow_missing=True)
+    assert "/incomplete" in marked.protocol
+    assert marked.fingerprint()["stamp"] in marked.protocol
+
+
+def test_a_clip_beyond_its_skeleton_is_lacking(tmp_path: Path) -> None:
+    convert(release(tmp_path))
+    assert Imigue(root=tmp_path, protocol="micro_gesture").protocol == "imigue:micro_gesture"
+    rows = [row(video, *of) for video, of in metadata().items()]
+    write_labels(tmp_path, [*rows, row(54, *metadata()[54], 3, (4, 6))])
+    with pytest.raises(DataError, match="0054/4/6: the skeleton file ends before it, after 4"):
+        Imigue(root=tmp_path, protocol="micro_gesture").samples("test")
+
+
+def test_features_that_came_without_videos_are_known_by_the_names_of_items(
+    whole: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(whole / "Label", tmp_path / "Label")
+    dataset = Imigue(root=tmp_path, protocol="miga_emotion", keypoints="none")
+    assert dataset.protocol == "imigue:miga_emotion"
+    refs = dataset.samples("train") + dataset.samples("test")
+    assert len(refs) == 359
+    assert all(ref.video == tmp_path / f"{ref.id}.mp4" for ref in refs)
+    assert dataset.fingerprint() == dataset.fingerprint()
+    check_dataset(dataset)
+
+
+def test_raw_xlsx_are_read_and_the_conversion_is_advised(
+    small: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert miga(small).samples("train")
+    assert "5 skeletons are read from xlsx" in caplog.text
+    assert f"emoframe data convert {small}" in caplog.text
+    caplog.clear()
+    convert(small)
+    miga(small).samples("train")
+    assert not caplog.text
+
+
+def test_folds_are_of_the_protocol_with_folds(whole: Path) -> None:
+    for given in ({"fold": 1}, {"folds": 7}, {"fold_seed": 2}):
+        with pytest.raises(DataError, match="'miga_emotion' has no folds"):
+            Imigue(root=whole, protocol="miga_emotion", keypoints="none", **given)
+
+
+def test_too_many_folds_are_refused_without_a_count_of_outcomes(whole: Path) -> None:
+    dataset = Imigue(root=whole, protocol="subject_fold", keypoints="none", folds=110)
+    with pytest.raises(DataError, match="72 subjects, or the videos of the rarer outcome, are"):
+        dataset.samples("train")
 
 
 def test_a_conversion_changes_nothing_but_the_time_it_takes(small: Path) -> None:
@@ -309,8 +431,9 @@ def test_a_conversion_resumes_and_takes_up_what_changed(small: Path, tmp_path: P
     (target / "openpose_137" / "0003.npy.partial").write_bytes(b"half of one")
     newer = write_xlsx(small, 54, frames(9))
     os.utime(newer, (2e9, 2e9))
+    (target / "openpose_137" / "0067.origin").unlink()  # killed before it was noted
     states = {found.video: found.state for found in convert(small, target)}
-    assert states == {2: "kept", 3: "done", 54: "done", 67: "kept", 347: "kept"}
+    assert states == {2: "kept", 3: "done", 54: "done", 67: "done", 347: "kept"}
     dataset = miga(small, converted=target)
     assert len(dataset.load(dataset.samples("test")[0])["keypoints"]) == 9
     assert dataset.fingerprint() != miga(small, protocol="cvpr2021_emotion").fingerprint()
@@ -320,10 +443,38 @@ def test_two_processes_convert_to_the_same_bytes(small: Path, tmp_path: Path) ->
     found = convert(small, tmp_path / "one"), convert(small, tmp_path / "two", workers=2)
     assert found[0] == found[1]
     files = sorted((tmp_path / "one" / "openpose_137").iterdir())
-    assert len(files) == 5
+    assert len(files) == 10
     for file in files:
         other = tmp_path / "two" / "openpose_137" / file.name
         assert file.read_bytes() == other.read_bytes()
+
+
+def test_deleting_the_sources_changes_nothing(small: Path, tmp_path: Path) -> None:
+    before = miga(small).fingerprint()
+    convert(small)
+    shutil.rmtree(small / "mg_skeleton_only")
+    assert miga(small).fingerprint() == before
+    assert {found.state for found in convert(small)} == {"kept"}
+    told = check(small)
+    assert not [problem for problem in told if "neither skeletons" in problem or ".npy" in problem]
+    (small / "emoframe_npy/openpose_137/0003.npy").unlink()
+    assert "openpose_137 skeleton missing of 1 of 5 videos: 0003" in check(small)
+
+
+@pytest.mark.parametrize("sources", [True, False])
+def test_a_converted_skeleton_that_changed_is_other_data_and_is_told(
+    small: Path, sources: bool
+) -> None:
+    before = miga(small).fingerprint()
+    convert(small)
+    if not sources:
+        shutil.rmtree(small / "mg_skeleton_only")
+    npy = small / "emoframe_npy/openpose_137/0002.npy"
+    np.save(npy, np.load(npy) + 1)
+    assert miga(small).fingerprint() != before
+    assert any("0002.npy: is not what was converted" in problem for problem in check(small))
+    assert convert(small)[0].state == ("done" if sources else "kept")
+    assert (miga(small).fingerprint() == before) is sources
 
 
 def test_a_target_that_cannot_be_written_is_a_sentence(small: Path, tmp_path: Path) -> None:
@@ -386,6 +537,7 @@ def test_micro_gestures_are_clips_of_subjects_on_one_side(small: Path) -> None:
     assert dataset.classes[31] == "illustrative body language"
     assert dataset.test_labels() == {"0054/0/3": 7, "0067/1/2": 0, "0067/1/2/2": 1}
     assert dataset.left_out["0067/6/9"] == "the skeleton file ends before it, after 6 frames"
+    assert "/incomplete" in dataset.protocol
     clip = dataset.load(dataset.samples("test")[2])["keypoints"]
     assert len(clip) == 2
     np.testing.assert_allclose(clip.xy[0, 3], frames(seed=67)[1, 9:11])
@@ -394,18 +546,13 @@ def test_micro_gestures_are_clips_of_subjects_on_one_side(small: Path) -> None:
         miga(small, protocol="micro_gesture", keypoints="none")
 
 
-def test_micro_gestures_divide_37_subjects_from_35(whole: Path, tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    write_labels(tree, [row(video, *of) for video, of in metadata().items()])
-    folder = tree / "emoframe_npy" / "openpose_137"
-    folder.mkdir(parents=True)
-    for video in metadata():
-        np.save(folder / f"{video:04d}.npy", frames(4))
-    dataset = Imigue(root=tree, protocol="micro_gesture")
+def test_micro_gestures_divide_37_subjects_from_35(tmp_path: Path) -> None:
+    convert(release(tmp_path))
+    dataset = Imigue(root=tmp_path, protocol="micro_gesture")
     check_dataset(dataset)
     assert len({ref.subject for ref in dataset.samples("train")}) == 37
     assert len({ref.subject for ref in dataset.samples("test")}) == 35
-    assert len(dataset.samples("train") + dataset.samples("test")) == 359
+    assert len(dataset.samples("train") + dataset.samples("test")) == 357
 
 
 def miga_tree(root: Path, skeleton: str, rgb: str) -> Path:
@@ -446,7 +593,8 @@ def test_the_packaging_of_miga_is_found_whatever_its_folders_are_called(
     assert keypoints.xy.shape == (6, 35, 2)
     np.testing.assert_allclose(keypoints.xy[1, 3], frames(points=35, seed=2)[1, 9:11], atol=1e-3)
     assert dataset.samples("train")[0].video is not None
-    assert convert(tmp_path, form="light_35")[0].detail == "6 frames"
+    found = convert(tmp_path)
+    assert [(one.form, one.detail) for one in found] == [("light_35", "6 frames")] * 4
     check_dataset(miga(tmp_path, keypoints="light_35"))
 
 
@@ -478,8 +626,6 @@ def test_a_light_skeleton_with_a_cut_line_or_a_jump_back_is_refused(tmp_path: Pa
         (row(2, 2, "Draw"), "line 3: the match outcome is neither"),
         (row(2, 2, "Lose"), "line 3: gives video 0002 a second match outcome"),
         (row(2, 9, "Win"), "line 3: gives video 0002 a second subject"),
-        (row(2, 2, "Win", 32), "line 3: class 32 is none of 1 to 31 and 99"),
-        (row(2, 2, "Win", 8, (9, 3)), "line 3: the clip of frames 9 to 3"),
         (("two", *row(2, 2, "Win")[1:]), "line 3: video_id"),
         ((2,), "line 3: does not have the 11 columns"),
     ],
@@ -493,6 +639,34 @@ def test_a_wrong_row_is_refused_by_its_line_and_shows_no_label(
     assert any(told in problem for problem in check(small))
 
 
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        (row(2, 2, "Win", 32), "line 3: class 32 is none of 1 to 31 and 99"),
+        (row(2, 2, "Win", 8, (9, 3)), "line 3: the clip of frames 9 to 3"),
+        ((2, 1, 0, 0.5, 0, 3, 8, 2, "F", "NN", "Win"), "line 3: start_frame, end_frame and class"),
+        ((2, 1, 0, "", 0, 3, 8, 2, "F", "NN", "Win"), "line 3: start_frame, end_frame and class"),
+    ],
+)
+def test_an_odd_clip_stops_only_who_goes_by_clips(small: Path, bad: Any, told: str) -> None:
+    write_labels(small, [row(2, 2, "Win"), bad, row(54, 1, "Lose")])
+    convert(small)
+    assert [ref.id for ref in miga(small).samples("train")] == ["0002"]
+    with pytest.raises(DataError, match=told):
+        miga(small, protocol="micro_gesture").samples("train")
+    assert any(told in problem for problem in check(small))
+
+
+def test_whole_numbers_may_be_written_as_a_spreadsheet_writes_them(small: Path) -> None:
+    before = miga(small).samples("train")
+    path = small / "Label/labels_20200831.csv"
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    floats = [[f"{n}.0" if k in (0, 3, 5, 6, 7) else n for k, n in enumerate(r)] for r in rows]
+    write_labels(small, floats, tuple(header))
+    assert miga(small).samples("train") == before
+
+
 def test_a_check_says_exactly_what_is_missing(small: Path, tmp_path: Path) -> None:
     write_labels(small, [row(2, 2, "Win"), row(9, 4, "Lose")], (*COLUMNS[:-1], "win_or_lose"))
     write_xlsx(small, 3, [])
@@ -504,7 +678,7 @@ def test_a_check_says_exactly_what_is_missing(small: Path, tmp_path: Path) -> No
         "0003_2.xlsx: holds no frame; in the release only videos 0347, 0348 are empty",
         "0067_2.xlsx: has 12 columns, not 411",
         "0002.mp4: cannot be read as a video",
-        "xlsx skeleton missing of 1 of 2 videos: 0009",
+        "openpose_137 skeleton missing of 1 of 2 videos: 0009",
         "no row in the label file for 4 videos with files: 0003, 0054, 0067, 0347",
         "names 2 videos and 2 subjects; the release has 359 and 72",
         "protocol cvpr2021_emotion: train has 0 labelled videos, not 102",
@@ -530,7 +704,7 @@ def test_an_empty_or_absent_folder_is_a_sentence(tmp_path: Path) -> None:
     assert "holds no label file" in told
     with pytest.raises(DataError, match="no label file"):
         miga(tmp_path).samples("train")
-    with pytest.raises(DataError, match="no openpose_137 skeletons"):
+    with pytest.raises(DataError, match="holds no skeletons to convert"):
         convert(tmp_path)
 
 
@@ -552,3 +726,135 @@ def test_a_layout_of_35_points_mirrors_left_and_right() -> None:
     assert layout.joints[layout.mirror[25]] == "left_finger_1"
     assert sorted(layout.groups) == ["body", "hands"]
     assert (4, 25) in layout.edges
+
+
+def emoframe(*args: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "emoframe", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_converts_what_miga_hands_out(tmp_path: Path) -> None:
+    done = emoframe("data", "convert", miga_tree(tmp_path, "skeleton_{}", "rgb"))
+    assert done.returncode == 0, done.stderr
+    assert "skeleton 4/4 light_35 54 done 6 frames" in done.stderr
+    assert len(list((tmp_path / "emoframe_npy/light_35").glob("*.npy"))) == 4
+
+
+def annotation(name: str, label: int, total: int = 3, people: int = 1) -> dict[str, Any]:
+    point = np.random.default_rng(label).uniform(1, 9, (people, total, 5, 2)).astype(np.float16)
+    score = np.full((people, total, 5), 0.5, np.float16)
+    point[0, 0, 0], score[0, 1, 1], score[1:] = 0, 0, 0.9
+    return {
+        "frame_dir": name, "label": label, "total_frames": total, "keypoint": point,
+        "keypoint_score": score, "img_shape": (720, 1280),
+    }  # fmt: skip
+
+
+def write_pickle(path: Path, whole: Any = None, protocol: int = 4) -> Path:
+    items = [annotation(name, n % 2, 3 + n) for n, name in enumerate("abcd")]
+    known = {"annotations": items, "split": {"xsub_train": ["a", "b"], "xsub_val": ["c", "d"]}}
+    path.write_bytes(pickle.dumps(known if whole is None else whole, protocol))
+    return path
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_of_pyskl_becomes_sequences(tmp_path: Path, protocol: int) -> None:
+    path, npz = write_pickle(tmp_path / "in.pkl", protocol=protocol), tmp_path / "out.npz"
+    assert convert_pickle(path, npz, unsafe=True).test == 2
+    dataset = Sequences(path=npz)
+    check_dataset(dataset)
+    first, second = dataset.samples("train")
+    keypoints = dataset.load(first)["keypoints"]
+    assert (len(keypoints), len(dataset.load(second)["keypoints"])) == (3, 4)
+    assert np.argwhere(~keypoints.valid).tolist() == [[0, 0], [1, 1]]
+    np.testing.assert_allclose(keypoints.xy[2], annotation("a", 0)["keypoint"][0, 2])
+    assert list(dataset.test_labels().values()) == [0, 1]
+    assert np.load(npz)["name"].tolist() == ["a", "b", "c", "d"]
+
+
+def test_of_several_people_the_one_who_is_seen_best_is_kept(tmp_path: Path) -> None:
+    items = [annotation("a", 0, people=2), annotation("b", 1)]
+    whole = {"annotations": items, "split": {"train": ["a"], "test": ["b"]}}
+    path, npz = write_pickle(tmp_path / "in.pkl", whole), tmp_path / "out.npz"
+    assert convert_pickle(path, npz, unsafe=True).crowded == 1
+    np.testing.assert_allclose(np.load(npz)["x"][0], items[0]["keypoint"][1])
+
+
+def test_a_pickle_is_read_only_where_its_origin_is_trusted(tmp_path: Path) -> None:
+    path = write_pickle(tmp_path / "in.pkl")
+    refused = emoframe("data", "convert", path, tmp_path / "out.npz")
+    assert refused.returncode == 2
+    assert "may run any code" in refused.stderr
+    assert "trust who made it, say so with --unsafe" in refused.stderr
+    done = emoframe("data", "convert", path, tmp_path / "out.npz", "--unsafe")
+    assert "2 training and 2 test items" in done.stderr
+    assert (tmp_path / "out.npz").is_file()
+
+
+def test_of_more_than_two_splits_two_are_named(tmp_path: Path) -> None:
+    items = [annotation(name, n % 2) for n, name in enumerate("abc")]
+    whole = {"annotations": items, "split": {"train": ["a"], "val": ["b"], "test": ["c"]}}
+    path, npz = write_pickle(tmp_path / "in.pkl", whole), tmp_path / "out.npz"
+    done = emoframe("data", "convert", path, npz, "--unsafe", "--splits", "train,val")
+    assert "1 training and 1 test items; 1 are in neither split" in done.stderr
+    assert np.load(npz)["name"].tolist() == ["a", "b"]
+    refused = emoframe("data", "convert", tmp_path, npz, "--unsafe")
+    assert "are about a pickle; this is none" in refused.stderr
+
+
+class Evil:
+    def __init__(self, call: Any, *args: Any) -> None:
+        self.call, self.args = call, args
+
+    def __reduce__(self) -> Any:
+        return self.call, self.args
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_malicious_pickle_runs_nothing(tmp_path: Path, protocol: int) -> None:
+    mark = tmp_path / "ran"
+    calls = [
+        (os.system, f"touch {mark}"),
+        (os.mkdir, str(mark)),
+        (eval, f"open({str(mark)!r},'w')"),
+    ]
+    for call, argument in calls:
+        evil = {"annotations": [Evil(call, argument)], "split": {}}
+        path = write_pickle(tmp_path / "evil.pkl", evil, protocol)
+        with pytest.raises(DataError, match=r"it names \S+\.\w+, which no array needs"):
+            convert_pickle(path, tmp_path / "out.npz", unsafe=True)
+        assert not mark.exists()
+        pickle.loads(path.read_bytes())  # it would have run elsewhere
+        assert mark.exists()
+        mark.rmdir() if mark.is_dir() else mark.unlink()
+    assert not (tmp_path / "out.npz").exists()
+    assert not {module for module, _ in HARMLESS} & {"os", "posix", "subprocess", "sys"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"split": {"a_train": ["a"], "b_train": ["b"], "test": ["c"]}}, "--splits TRAIN,TEST"),
+        ({"split": {"train": ["a"], "test": ["a"]}}, "is in 'train' and 'test'"),
+        ({"split": {"train": ["a"], "test": ["z"]}}, "names 'z', which is no annotation"),
+        ({"annotations": [annotation("a", 0)] * 1 + [annotation("a", 1)]}, "'a' is there twice"),
+        ({"annotations": [{"frame_dir": "a"}]}, "annotation 0 lacks keypoint, label"),
+        ({"annotations": [annotation("a", 0) | {"total_frames": 9}]}, "contradict one another"),
+        ({"annotations": [annotation("a", 0) | {"keypoint": np.zeros((3, 5, 2))}]}, "is not \\(M"),
+    ],
+)
+def test_a_pickle_of_another_form_is_a_sentence(tmp_path: Path, change: Any, says: str) -> None:
+    items = [annotation(name, n % 2) for n, name in enumerate("abc")]
+    whole = {"annotations": items, "split": {"train": ["a"], "test": ["b"]}}
+    if "annotations" in change:
+        whole["split"] = {"train": ["a"], "test": []}
+    path = write_pickle(tmp_path / "in.pkl", whole | change)
+    with pytest.raises(DataError, match=says):
+        convert_pickle(path, tmp_path / "out.npz", unsafe=True)
+
+
+def test_a_damaged_pickle_is_a_sentence(tmp_path: Path) -> None:
+    path = write_pickle(tmp_path / "in.pkl")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match="cannot be read as a pickle"):
+        convert_pickle(path, tmp_path / "out.npz", unsafe=True)

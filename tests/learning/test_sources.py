@@ -68,7 +68,7 @@ def test_a_stage_is_named_by_as_much_of_its_key_as_tells_it_from_others(
     other = ["perception.pose_estimator={type: centre, pause_s: 0.001}"]
     named = api.load(config, [*elsewhere, *other, f"features.keypoints=centre@{key[:8]}"])
     assert named.perception is not None
-    load = from_store(named.perception, named.features["keypoints"], "manifest")
+    load = from_store(named.perception, named.features["keypoints"], "manifest:videos")
     assert len(load(SampleRef("3.mp4", video=Path("nowhere/3.mp4")))) == 23
     with pytest.raises(DataError, match=r"there is no such stage in the store .*centre@"):
         from_store(named.perception, "centre@0000", "manifest")
@@ -81,6 +81,6 @@ def test_a_video_that_neither_the_disk_nor_the_store_knows_is_a_sentence(
 ) -> None:
     experiment = api.load(config, elsewhere)
     assert experiment.perception is not None
-    load = from_store(experiment.perception, "centre", "manifest")
+    load = from_store(experiment.perception, "centre", "manifest:videos")
     with pytest.raises(DataError, match=r"13\.mp4: there is no such file, and .*13\.mp4"):
         load(SampleRef("13.mp4", video=Path("13.mp4")))

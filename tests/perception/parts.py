@@ -83,13 +83,14 @@ class Colour:
         every: Encodes each n-th frame.
         span: Frames that make up one vector.
         size: Side of the pictures.
+        batch: Pictures computed together; it decides nothing.
     """
 
     reads_keypoints = False
     out_dim = 3
 
-    def __init__(self, *, every: int = 2, span: int = 1, size: int = 16) -> None:
-        self.every, self.span, self.size = every, span, size
+    def __init__(self, *, every: int = 2, span: int = 1, size: int = 16, batch: int = 1) -> None:
+        self.every, self.span, self.size, self.batch = every, span, size, batch
 
     def encode(self, frames: Frames, keypoints: Keypoints | None) -> Features:
         """Return the mean over pixels and frames."""

@@ -16,6 +16,7 @@ import sys
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ from emoframe.core.errors import DataError
 from emoframe.perception import bundle_import, entries
 from emoframe.perception.bundle import export_bundle
 from emoframe.perception.bundle_import import import_bundle
-from emoframe.perception.bundle_manifest import last_name, portable
 from emoframe.perception.ledger import Ledger
+from emoframe.perception.paths import last_name, portable, without_folders
 from emoframe.perception.store import DamagedError, Stage, Store, StoreError
 from emoframe.perception.upkeep import verify
 
@@ -154,6 +155,99 @@ def test_only_the_last_name_of_a_path_travels() -> None:
         "a": ["y.pt", "x/y.pt", "z", "y.pt", 3, "cls"]
     }
     assert last_name("/x/y z.mp4") == "y z.mp4"
+    assert portable({"/x/y z/w.pt": "see /x/a b/c.pt"}) == {"w.pt": "see c.pt"}
+    assert portable("/x: y/z.pt") == "z.pt"
+
+
+@pytest.mark.parametrize(
+    ("said", "travels"),
+    [
+        ("ValueError: cannot open /home/al/secret/x.onnx", "ValueError: cannot open x.onnx"),
+        ("/home/al smith/v1.0 b/a.mp4: is short", "a.mp4: is short"),
+        ("c.mp4: [Errno 2] No such file: '/home/al smith/x y.pt' in b/c", None),
+        ("see /home/al/a b.pt or ~/w/c.pt, ~al/d.pt", "see a b.pt or c.pt, d.pt"),
+        (r"cannot open C:\Users\Al Smith\x.onnx, D:/y/z.pt", "cannot open x.onnx, z.pt"),
+        (r"'C:\\Users\\Al\\x.onnx' is none", "'x.onnx' is none"),
+        (r"on \\server\share\x.pt", "on x.pt"),
+        ("weights=/home/al/x.pt,(/home/al/y.pt)", "weights=x.pt,(y.pt)"),
+        ("PATH=/usr/bin:/home/al/bin", "PATH=bin:bin"),
+        ("file:///home/al/x.pt sqlite:////home/al/y.db", "x.pt sqlite:y.db"),
+        ("in /home/al/secret/", "in secret/"),
+        ('File "/home/al/a.py", line 3\n  /home/al/b.py', 'File "a.py", line 3\n  b.py'),
+    ],
+)
+def test_no_absolute_folder_is_left_in_a_sentence(said: str, travels: str | None) -> None:
+    told = without_folders(said)
+    assert told == (travels or "c.mp4: [Errno 2] No such file: 'x y.pt' in b/c")
+    assert without_folders(told) == told
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "c.mp4: has 25 frames/s and / or models/x.onnx",
+        "https://example.org/models/x.onnx",
+        "s3://bucket/x.onnx",
+        "~5 of 1/2, a:b, TCP/IP",
+        "mediapipe/holistic",
+        "",
+        "/",
+    ],
+)
+def test_what_is_no_absolute_path_travels_as_it_is(said: str) -> None:
+    assert without_folders(said) == said
+    assert portable(said) == said
+
+
+def test_no_folder_travels_in_a_reason_or_in_what_was_noted_along(tmp_path: Path) -> None:
+    root, secret = tmp_path / "store", "/home/alice/secret/models"
+    noted = {"video": "a.mp4", "model": f"{secret}/x.onnx", "log": [f"read {secret}/y.pt"]}
+    stage = Store(root).stage(A, "pose", KEY)
+    stage.write([{"x": np.zeros((3, 2))}], noted)
+    Store(root).stage(A, "encoder", OTHER).fail(f"ValueError: cannot open {secret}/x.onnx", noted)
+    with Ledger(root) as ledger:
+        ledger.settings("pose", KEY, {"config": {"flags": f"--model {secret}/x.onnx"}})
+    export_bundle(root, tmp_path / "b.zip")
+    assert b"alice" not in (tmp_path / "b.zip").read_bytes()
+    assert b"secret" not in (tmp_path / "b.zip").read_bytes()
+    import_bundle(tmp_path / "b.zip", tmp_path / "new")
+    came = Store(tmp_path / "new").stage(A, "pose", KEY)
+    assert came.meta == {"video": "a.mp4", "model": "x.onnx", "log": ["read y.pt"]}
+    failed = Store(tmp_path / "new").stage(A, "encoder", OTHER)
+    assert failed.reason == "ValueError: cannot open x.onnx"
+    assert import_bundle(tmp_path / "b.zip", root).there == 2
+
+
+def test_a_video_that_was_replaced_does_not_travel(store: Path, tmp_path: Path) -> None:
+    with Ledger(store) as ledger:
+        ledger.sample("d", "a", Path("a.mp4"), C)
+    write(store, "99" * 32)  # which no ledger knows
+    for dataset, videos in (("d", {B, C}), ("", {B, C, "99" * 8})):
+        made = export_bundle(store, tmp_path / "b.zip", dataset=dataset)
+        assert {one.video_hash for one in made.stages} == videos
+        assert {(one.id, one.video_hash) for one in made.samples if one.dataset == "d"} == {
+            ("a", C),
+            ("b", B),
+        }
+    import_bundle(tmp_path / "b.zip", tmp_path / "new")
+    assert entries.find_hash(tmp_path / "new", "d", "a") == entries.find_hash(store, "d", "a")
+
+
+def test_what_has_come_in_is_on_disk_with_the_name_of_its_folder(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(os.fstat(handle).st_ino)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    import_bundle(bundle, tmp_path / "new")
+    for index in (tmp_path / "new").rglob("index.json"):
+        one_after_another = pairwise(synced)
+        assert (index.parent.stat().st_ino, index.parents[1].stat().st_ino) in one_after_another
 
 
 def test_stages_and_a_data_set_can_be_chosen(store: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import time
+import tracemalloc
+from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise, permutations
 from pathlib import Path
 
@@ -366,6 +368,80 @@ def test_chunks_of_any_size_give_the_same_track(seed: int) -> None:
             assert np.array_equal(
                 getattr(track, name), getattr(tracks[0], name), equal_nan=name == "box"
             )
+
+
+def parts_of(seen: Seen, frames: int) -> Iterator[Seen]:
+    for n in range(0, len(seen.time_s), frames):
+        here = slice(n, n + frames)
+        yield Seen(
+            seen.box[here].copy(), seen.score[here].copy(), seen.look[here].copy(),
+            seen.change[here], seen.time_s[here], seen.size,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("frames", [1, 7, 30])
+def test_a_video_in_parts_gives_the_same_track(frames: int) -> None:
+    scenes = [alone("player")] * 20 + [alone("host")] * 15 + [alone("player", ASIDE)] * 9
+    whole = film(scenes, [STUDIO] * 20 + [HALL] * 15 + [STUDIO[::-1]] * 9)
+    tracks = follow(whole, CropSettings()), follow(parts_of(whole, frames), CropSettings())
+    for name in ("box", "cut", "track_id", "shot", "time_s"):
+        one, other = (getattr(track, name) for track in tracks)
+        assert np.array_equal(one, other, equal_nan=name == "box"), name
+
+
+# long videos
+
+
+def long(frames: int, strays: int = 0) -> Seen:
+    """Keep one person in the middle, and strays that last one frame and look like nothing else."""
+    draw = np.random.default_rng(0)
+    box = np.full((frames, MOST_PEOPLE, 4), np.nan, np.float32)
+    score = np.full((frames, MOST_PEOPLE), np.nan, np.float32)
+    look = np.zeros((frames, MOST_PEOPLE, LOOK), np.uint8)
+    box[:, 0], score[:, 0], look[:, 0, : LOOK // 5] = MIDDLE, 0.9, 46
+    for n in range(1, 1 + strays):
+        corner = draw.uniform(0, (WIDTH - 20, HEIGHT - 20), (frames, 2))
+        box[:, n] = np.concatenate([corner, corner + 20], axis=1)
+        score[:, n], look[:, n] = 0.4, 40 * draw.random((frames, LOOK)) ** 2
+    change = np.zeros((frames, LAGS), np.float32)
+    return Seen(box, score, look, change, np.arange(frames) / 25, (WIDTH, HEIGHT))
+
+
+@pytest.mark.parametrize("settings", [RAW, FIRST], ids=["prominent", "first"])
+def test_stray_boxes_neither_draw_it_off_nor_take_time_out_of_proportion(
+    settings: CropSettings,
+) -> None:
+    video = long(3000, strays=2)
+    began = time.process_time()
+    track = follow(video, settings)
+    assert time.process_time() - began < 4  # 13 s where each is held against each
+    assert (track.box == np.array(MIDDLE, np.float32)).all()
+
+
+def test_who_is_seen_first_is_followed_among_more_strays_than_are_known() -> None:
+    video = long(300, strays=2)
+    video.box[0, 0] = (60, 5, 140, 95)
+    video.look[0, 0, :] = video.look[0, 0, ::-1].copy()
+    track = follow(video, FIRST)
+    assert runs(track.valid) == [(True, 1), (False, 299)]
+    assert track.box[0].tolist() == [60, 5, 140, 95]
+
+
+def test_a_person_is_known_again_among_more_strays_than_are_known() -> None:
+    video = long(600, strays=2)
+    video.score[200:400, 0] = np.nan
+    track = follow(video, RAW)
+    assert runs(track.valid) == [(True, 200), (False, 200), (True, 200)]
+    assert np.unique(track.box[track.valid], axis=0).tolist() == [list(MIDDLE)]
+
+
+def test_a_long_video_in_parts_takes_little_memory() -> None:
+    video = long(8000)
+    tracemalloc.start()
+    follow(parts_of(video, 500), RAW)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < video.look.nbytes / 2
 
 
 def test_the_whole_picture_is_one_person_through_every_cut() -> None:

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,22 @@ import numpy as np
 import psutil
 import pytest
 
-from emoframe.core.errors import ConfigError, DataError
+from emoframe import build
+from emoframe.core.errors import ComponentError, ConfigError, DataError
 from emoframe.core.plugins import loaded
+from emoframe.perception import workers
+from emoframe.perception.encode import encode
 from emoframe.perception.entries import entries
-from emoframe.perception.events import Item, Row
-from emoframe.perception.pipeline import How, extract
+from emoframe.perception.events import Died, Item, Ready, Row
+from emoframe.perception.flow import share
+from emoframe.perception.job import Job
+from emoframe.perception.pipeline import How, StoppedError, extract
 from emoframe.perception.read import read_features
 from emoframe.perception.settings import CropSettings, Perception
 from emoframe.perception.stages import build_parts, stage_keys
 from emoframe.perception.upkeep import verify
+from emoframe.perception.work import VideoWork
+from emoframe.records import Frames, Keypoints, Track
 
 MakeVideo = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("parts_plugin")
@@ -32,6 +40,9 @@ PARTS = Path(__file__).parent / "parts.py"
 HERE = How(workers=0)
 CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "nothing": ({}, []),
+    "what decides how fast": ({"frame_encoders": {
+        "colour": {"type": "colour", "batch": 3}, "under_joints": {"type": "under_joints"},
+    }}, []),
     "detector": (
         {"detector": {"type": "square", "level": 200}},
         ["square", "crop", "centre", "colour", "under_joints"],
@@ -132,6 +143,111 @@ def test_a_worker_that_dies_costs_one_video_and_the_next_run_tries_it_again(
     assert {row.status for row in again if row.item.id == "30.mp4"} == {"cached", "ok"}
 
 
+def test_a_worker_that_dies_before_it_begins_costs_nothing(
+    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, killed = workers._Worker.__init__, []
+
+    def dying(worker: Any, *given: Any) -> None:
+        start(worker, *given)
+        if not killed:
+            killed.append(worker.process.pid)
+            os.kill(worker.process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(workers._Worker, "__init__", dying)
+    rows = extract(videos, perception(tmp_path), How(workers=2))
+    assert killed
+    assert {row.status for row in rows} == {"ok"}
+
+
+def test_workers_that_can_never_begin_are_a_sentence(
+    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_serve", os._exit)
+    with pytest.raises(
+        ComponentError, match="in a row could not begin; .* --workers 0 .* shows why"
+    ):
+        extract(videos, perception(tmp_path), How(workers=1))
+
+
+def test_a_strange_error_of_a_worker_keeps_its_reason(
+    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(work: VideoWork, item: Item) -> None:
+        raise KeyError("moon")
+
+    monkeypatch.setattr(VideoWork, "run", odd)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    ours, theirs = Pipe()
+    item = Item(videos[0], "a")
+    ours.send(item)
+    try:
+        workers._serve(theirs, Job(perception(tmp_path)), 0)
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
+    assert [ours.recv(), ours.recv()] == [
+        Ready(), Died(item, "KeyError: 'moon'; the next run tries it again"),
+    ]  # fmt: skip
+
+
+def test_one_fatal_part_ends_the_stage_of_all_at_once(tmp_path: Path) -> None:
+    taken: list[int] = []
+
+    def bad(_: Iterator[int]) -> None:
+        raise ComponentError("cannot work")
+
+    def slow(stream: Iterator[int]) -> None:
+        for number in stream:
+            taken.append(number)
+            time.sleep(0.05)
+
+    with pytest.raises(ComponentError, match="cannot work"):
+        share(range(1000), [slow, bad])
+    assert len(taken) < 10
+
+
+def test_a_consumer_that_stops_early_keeps_nobody_waiting() -> None:
+    taken: list[int] = []
+    share(range(50), [lambda stream: next(stream), taken.extend, lambda _: None])
+    assert taken == list(range(50))
+
+
+def test_what_the_source_raises_each_consumer_meets() -> None:
+    met: list[str] = []
+
+    def source() -> Iterator[int]:
+        yield 1
+        raise DataError("it ends here")
+
+    def take(stream: Iterator[int]) -> None:
+        with pytest.raises(DataError, match="it ends here") as error:
+            list(stream)
+        met.append(str(error.value))
+
+    share(source(), [take, take])
+    assert met == ["it ends here"] * 2
+
+
+def test_a_vector_never_spans_a_cut_and_never_lies_outside_of_the_crop() -> None:
+    box = np.tile(np.array([10, 10, 30, 30], np.float32), (16, 1))
+    cut = np.zeros(16, bool)
+    cut[8] = True
+    track = Track(box, cut, np.arange(16) / 25, "")
+    frames = Frames(np.full((16, 40, 40, 3), 200, np.uint8), track.time_s, np.arange(16))
+    clips = build("frame_encoder", "colour", every=1, span=4, size=8)
+    cut[8], cut[9] = False, True
+    (found,) = encode(clips, [frames], Track(box, cut, track.time_s, ""))
+    assert found.valid.tolist() == [True, True, False, True]
+    xy = np.zeros((16, 137, 2), np.float32)
+    xy[:, 0], xy[:, 1] = (20, 20), (5, 20)
+    valid = np.zeros((16, 137), bool)
+    valid[:, :2] = True
+    joints = Keypoints(xy, valid.astype(np.float32), valid, track.time_s, "openpose_137")
+    (found,) = encode(build("frame_encoder", "under_joints", every=8), [frames], track, joints)
+    assert found.valid[:, :2].tolist() == [[True, False]] * 2
+
+
 def test_a_part_that_cannot_work_stops_all_workers_with_its_sentence(
     videos: list[Path], tmp_path: Path
 ) -> None:
@@ -161,8 +277,13 @@ def test_an_extraction_stops_when_more_videos_have_failed_than_allowed(
     more = [videos[0], videos[1], tmp_path / "gone.mp4", videos[2]]
     rows = extract(more, bad, How(workers=0, max_failures=2))
     assert {row.item.id for row in rows if row.status == "failed"} == {"30.mp4", "gone.mp4"}
-    with pytest.raises(DataError, match=r"2 videos failed and --max-failures allows 1.*30\.mp4"):
-        extract(more, bad, How(workers=0, max_failures=1))
+    few = How(workers=2, max_failures=1)
+    with pytest.raises(
+        StoppedError, match="2 videos failed and --max-failures allows 1"
+    ) as stopped:
+        extract([*more, *videos[3:]], bad, few)
+    assert {row.item.id for row in stopped.value.rows} >= {"30.mp4", "gone.mp4"}
+    assert not {entry.status for entry in entries(tmp_path)} & {"running", "interrupted"}
 
 
 def test_an_encoder_that_reads_keypoints_needs_a_pose_estimator(tmp_path: Path) -> None:

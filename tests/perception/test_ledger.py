@@ -21,7 +21,14 @@ import pytest
 
 from emoframe.core.errors import DataError
 from emoframe.perception import ledger as ledger_module
-from emoframe.perception.entries import Entry, entries, find_hash, items, settings_of
+from emoframe.perception.entries import (
+    Entry,
+    entries,
+    find_hash,
+    items,
+    settings_of,
+    standing,
+)
 from emoframe.perception.ledger import Ledger, check
 from emoframe.perception.store import Stage, Store, StoreError
 
@@ -143,16 +150,43 @@ def test_an_unknown_item_is_a_sentence_that_says_what_is_known(tmp_path: Path) -
         find_hash(tmp_path, "imigue", "0002")
 
 
-def test_an_item_that_stands_for_two_videos_is_known_by_the_one_that_has_stages(
-    tmp_path: Path,
-) -> None:
+def test_of_a_video_that_was_replaced_the_newest_word_counts(tmp_path: Path) -> None:
+    write(tmp_path, A)
+    with Ledger(tmp_path, (1, 2)) as first, Ledger(tmp_path, (2, 2)) as second:
+        first.sample("d", "one", Path("a.mp4"), A)
+        second.sample("d", "one", Path("a.mp4"), B)
+        assert find_hash(tmp_path, "d", "one") == B
+        assert [one.video_hash for one in standing(tmp_path)] == [B]
+        second.sample("d", "one", Path("a.mp4"), A)
+        assert find_hash(tmp_path, "d", "one") == A
+        second.refuse("d", "one", Path("a.mp4"), "there is no such file")
+        second.refuse("d", "two", Path("b.mp4"), "there is no such file")
+        assert find_hash(tmp_path, "d", "one") == A
+        assert [one.id for one in standing(tmp_path)] == ["one"]
+
+
+def test_only_two_videos_of_which_none_is_newer_are_a_sentence(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         ledger.sample("d", "one", Path("a.mp4"), A)
         ledger.sample("d", "one", Path("b.mp4"), B)
-    with pytest.raises(DataError, match=r"stands for 2 different videos .*delete the folder"):
-        find_hash(tmp_path, "d", "one")
+        ledger.sample("e", "two", Path("b.mp4"), B)
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        db.execute("UPDATE sample SET at = 1.0")
+    for ask in (lambda: find_hash(tmp_path, "d", "one"), lambda: standing(tmp_path)):
+        with pytest.raises(DataError, match=r"2 different videos .*no ledger knows which is newer"):
+            ask()
+    assert [one.id for one in standing(tmp_path, "e")] == ["two"]
     write(tmp_path, B)
     assert find_hash(tmp_path, "d", "one") == B
+
+
+def test_features_of_another_file_of_the_same_name_and_id_are_refused(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        ledger.sample("manifest", "1", Path("/x/smile.mp4"), A)
+    assert find_hash(tmp_path, "manifest", "1", file="smile.mp4") == A
+    assert find_hash(tmp_path, "manifest", "1", file="/elsewhere/smile.mp4") == A
+    with pytest.raises(DataError, match=r"'1' of data set 'manifest' as 'smile.mp4', so that .*"):
+        find_hash(tmp_path, "manifest", "1", file="frown.mp4")
 
 
 def test_what_is_known_already_is_not_written_again(tmp_path: Path) -> None:
@@ -187,7 +221,7 @@ def test_one_video_may_be_several_items(tmp_path: Path) -> None:
 def test_any_name_of_a_file_can_be_remembered(tmp_path: Path, name: str) -> None:
     with Ledger(tmp_path) as ledger:
         ledger.sample("d", name, Path(name), A)
-    assert find_hash(tmp_path, "d", name) == A
+    assert find_hash(tmp_path, "d", name, file=name) == A
     stage = Store(tmp_path).stage(A, "pose", KEY)
     stage.fail(f"{name}: is empty", {"video": name})
     (one,) = entries(tmp_path)

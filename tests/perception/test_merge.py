@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,13 @@ class Lazy(Constant):
         yield self.measured(next(iter(chunks)), track)
 
 
+class Late(Constant):
+    """Gives each chunk the times of another."""
+
+    def measured(self, frames: Frames, track: Track) -> Keypoints:
+        return replace(super().measured(frames, track), time_s=frames.time_s + 1)
+
+
 class Stranger(Constant):
     layout = "coco_17"
 
@@ -89,7 +97,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the parts have read, in order; the parts are registered for one test."""
     monkeypatch.setattr(loaded(), "offers", dict(loaded().offers))
     monkeypatch.setattr(Bare, "log", [])
-    for cls in (Bare, Constant, Greedy, Lazy, Stranger, Merge):
+    for cls in (Bare, Constant, Greedy, Late, Lazy, Stranger, Merge):
         name = "merge" if cls is Merge else f"test_{cls.__name__.lower()}"
         target = f"{cls.__module__}:{cls.__name__}"
         component = Component(kind="pose_estimator", name=name, target=target, needs=("numpy",))
@@ -214,6 +222,13 @@ def test_a_part_that_runs_ahead_or_stops_early_is_a_sentence() -> None:
     short = Merge(body=part(1.0), face=part(2.0, "test_lazy"), hands=part(1.0))
     with pytest.raises(ComponentError, match=r"gave different numbers .*\{'body': 4, 'face': 0\}"):
         list(short.estimate(frames, track))
+
+
+def test_a_part_that_gives_other_times_is_a_sentence() -> None:
+    frames, track = video(1)
+    shifted = Merge(body=part(1.0), face=part(2.0, "test_late"), hands=part(1.0))
+    with pytest.raises(ComponentError, match="for face gave other times, from 1 s, for the chunk"):
+        list(shifted.estimate(frames, track))
 
 
 def test_what_decoding_raises_comes_through() -> None:

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from emoframe.core.errors import ComponentError
-from emoframe.perception.people import LAGS, LOOK, MOST_PEOPLE, observe
+from emoframe.perception.people import (
+    LAGS,
+    LOOK,
+    MOST_PEOPLE,
+    Seen,
+    Sightings,
+    observe,
+    sightings,
+    unit,
+)
 from emoframe.records import Boxes, Frames
 
 WIDTH, HEIGHT = 160, 90
@@ -85,8 +94,70 @@ def test_what_is_no_box_is_left_out() -> None:
 
 
 def test_a_box_beyond_the_picture_is_described_by_what_is_in_it() -> None:
-    arrays = kept(noise(1), [boxes_of([(-50, -50, 400, 400), (500, 500, 600, 600)])])
+    beyond = [boxes_of([(-50, -50, 400, 400), (100, 20, 300, 60)])]
+    within = [boxes_of([(0, 0, WIDTH, HEIGHT), (100, 20, WIDTH, 60)])]
+    arrays, same = kept(noise(1), beyond), kept(noise(1), within)
+    for name in ("box", "look"):
+        assert np.array_equal(arrays[name], same[name], equal_nan=name == "box"), name
     assert arrays["look"][0, :2].any(axis=1).all()
+
+
+OUTSIDE = [
+    (-60, -60, -20, -20),
+    (500, 500, 600, 600),
+    (10, -50, 40, 0),
+    (WIDTH, 0, WIDTH + 30, 50),
+    (-60, 10, 0.5, 60),
+]
+
+
+@pytest.mark.parametrize("box", OUTSIDE)
+def test_a_box_of_which_nothing_is_in_the_picture_shows_nobody(box: Sequence[float]) -> None:
+    arrays = kept(noise(1), [boxes_of([box, (5, 5, 60, 60)], [0.9, 0.3])])
+    assert arrays["box"][0, 0].tolist() == [5, 5, 60, 60]
+    assert np.isfinite(arrays["score"][0]).tolist() == [True] + [False] * (MOST_PEOPLE - 1)
+    assert not arrays["look"][0, 1:].any()
+
+
+def test_boxes_beyond_the_picture_take_no_place_from_those_within() -> None:
+    found = boxes_of([*OUTSIDE * 2, (5, 5, 60, 60)], [0.9] * 10 + [0.3])
+    assert kept(noise(1), [found])["box"][0, 0].tolist() == [5, 5, 60, 60]
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1000])
+def test_read_back_are_the_sightings_without_the_places_of_nobody(chunk: int) -> None:
+    count = [2, 0, 1, 3, 0, 0, 1, 2, 0, 1, 1, 0]
+    found = [boxes_of([(n, 5, 60 + n, 80)] * k, [0.9, 0.5, 0.1][:k]) for n, k in enumerate(count)]
+    arrays = kept(noise(12), found)
+    parts = (
+        Seen(**{name: array[n : n + chunk] for name, array in arrays.items()}, size=(WIDTH, HEIGHT))
+        for n in range(0, 12, chunk)
+    )
+    everybody, change, time_s, size = sightings(parts, 0.25)
+    frame, place = np.nonzero(arrays["score"] >= 0.25)
+    assert frame.tolist() == everybody.frame.tolist() == [0, 0, 2, 3, 3, 6, 7, 7, 9, 10]
+    assert np.array_equal(everybody.box, arrays["box"][frame, place])
+    assert np.array_equal(everybody.look, arrays["look"][frame, place])
+    assert np.array_equal(change, arrays["change"])
+    assert np.array_equal(time_s, arrays["time_s"])
+    assert size == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("block", [1, 2, 1000])
+def test_blocks_of_any_size_give_the_same_looks(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emoframe.perception.people.BLOCK", block)
+    draw = np.random.default_rng(0)
+    look = draw.integers(1, 90, (6, LOOK), dtype=np.uint8)
+    frame, box = np.array([1, 1, 2, 5, 5, 8]), draw.random((6, 4), np.float32)
+    everybody = Sightings(frame, box, look)
+    groups = list(everybody.by_frame())
+    assert [(n, first) for n, first, _, _ in groups] == [(1, 0), (2, 2), (5, 3), (8, 5)]
+    assert np.array_equal(np.concatenate([boxes for _, _, boxes, _ in groups]), box)
+    assert np.array_equal(np.concatenate([looks for *_, looks in groups]), unit(look))
+    some = np.array([0, 2, 3, 5])
+    assert np.allclose(everybody.total(some), unit(look)[some].sum(axis=0))
 
 
 def test_a_look_is_of_unit_length() -> None:

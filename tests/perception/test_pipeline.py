@@ -6,6 +6,7 @@ Run as a script, this file is the extraction that the tests kill.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emoframe.core import files
 from emoframe.core.component import Component
 from emoframe.core.errors import ComponentError, ConfigError, DataError
 from emoframe.core.plugins import Offer
@@ -241,10 +243,10 @@ def test_a_remembered_failure_is_tried_again_only_when_asked(
     path, store = make_video(), tmp_path / "store"
     moody = replace(BRIGHT, part=Moody())
     rows = run([path], store, pose_estimator=moody)
-    assert rows[2].reason == "ZeroDivisionError: it rains"
+    assert rows[2].reason == "clip.mp4: ZeroDivisionError: it rains"
     rows = run([path], store)
-    assert (rows[2].status, rows[2].reason) == ("failed", "ZeroDivisionError: it rains")
-    with pytest.raises(DataError, match=r"clip\.mp4: has no bright features: ZeroDivisionError"):
+    assert (rows[2].status, rows[2].reason) == ("failed", "clip.mp4: ZeroDivisionError: it rains")
+    with pytest.raises(DataError, match=r"clip\.mp4: has no bright features: .*ZeroDivisionError"):
         read_keypoints(store, path, "bright", keys().pose.key)
     rows = run([path], store, RETRY)
     assert [row.status for row in rows] == ["cached", "cached", "ok"]
@@ -302,20 +304,23 @@ def test_a_damaged_stage_is_left_for_the_user_to_delete(
     assert [row.status for row in rows] == ["cached", "cached", "ok"]
 
 
-def broken_estimators() -> Iterator[tuple[str, Callable[[Keypoints], Keypoints]]]:
-    yield "gave arrays of shapes", lambda k: replace(k, xy=k.xy[:, :100])
-    yield "gave arrays of shapes", lambda k: replace(k, time_s=k.time_s[:-1])
-    yield "no finite number", lambda k: replace(k, xy=k.xy * np.nan, valid=~k.valid)
-    yield "in which nobody has a box", lambda k: replace(k, valid=~k.valid)
+def broken_estimators() -> Iterator[tuple[str, bool, Callable[[Keypoints], Keypoints]]]:
+    yield "gave arrays of shapes", True, lambda k: replace(k, xy=k.xy[:, :100])
+    yield "gave arrays of shapes", True, lambda k: replace(k, time_s=k.time_s[:-1])
+    yield "no finite number", False, lambda k: replace(k, xy=k.xy * np.nan, valid=~k.valid)
+    yield "in which nobody has a box", False, lambda k: replace(k, valid=~k.valid)
 
 
-@pytest.mark.parametrize(("complaint", "spoil"), broken_estimators())
-def test_an_estimator_that_breaks_its_contract_stops_before_anything_is_stored(
+@pytest.mark.parametrize(("complaint", "always", "spoil"), broken_estimators())
+def test_an_estimator_that_breaks_its_contract_leaves_nothing_in_the_store(
     make_video: MakeVideo,
     tmp_path: Path,
     complaint: str,
+    always: bool,
     spoil: Callable[[Keypoints], Keypoints],
 ) -> None:
+    """Wrong shapes would be wrong for every video; a wrong value fails this one alone."""
+
     class Broken(Bright):
         def estimate(self, chunks: Iterable[Frames], track: Track) -> Iterator[Keypoints]:
             return (spoil(blank(frames)) for frames in chunks)
@@ -324,13 +329,60 @@ def test_an_estimator_that_breaks_its_contract_stops_before_anything_is_stored(
         def detect(self, frames: Frames) -> list[Boxes]:
             return [*Blind().detect(frames)[:5], *super().detect(frames)[5:]]
 
-    with pytest.raises(ComponentError, match=complaint):
-        run(
-            [make_video()],
-            tmp_path / "store",
-            detector=StagePart("late", Late()),
-            pose_estimator=replace(BRIGHT, part=Broken()),
-        )
+    parts = {
+        "detector": StagePart("late", Late()),
+        "pose_estimator": replace(BRIGHT, part=Broken()),
+    }
+    if always:
+        with pytest.raises(ComponentError, match=complaint):
+            run([make_video()], tmp_path / "store", **parts)
+    else:
+        row = run([make_video()], tmp_path / "store", **parts)[-1]
+        assert row.status == "failed"
+        assert re.search(complaint, row.reason)
+    assert not any("bright" in name for name in shards(tmp_path / "store"))
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), OSError(24, "too many files")])
+def test_what_the_machine_was_short_of_is_told_and_not_remembered(
+    make_video: MakeVideo, tmp_path: Path, error: Exception
+) -> None:
+    class Short(Bright):
+        def estimate(self, chunks: Iterable[Frames], track: Track) -> Iterator[Keypoints]:
+            raise error
+
+    path, store = make_video(), tmp_path / "store"
+    row = run([path], store, pose_estimator=replace(BRIGHT, part=Short()))[-1]
+    assert (row.stage, row.status) == ("bright", "failed")
+    assert row.reason.endswith("the next run tries it again")
+    assert run([path], store)[-1].status == "ok"
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "other", "gone"])
+def test_a_video_that_changes_while_it_is_read_is_told_and_not_stored(
+    make_video: MakeVideo, tmp_path: Path, change: str
+) -> None:
+    path, store = make_video(frames=40), tmp_path / "store"
+    contents = {
+        "longer": make_video("longer.mp4", frames=60).read_bytes(),
+        "shorter": make_video("shorter.mp4", frames=20).read_bytes(),
+        "other": path.read_bytes()[::-1],
+    }
+    whole = path.read_bytes()
+
+    def replaced(row: Row) -> None:
+        if row.stage == "crop":
+            path.unlink()
+            if change in contents:
+                path.write_bytes(contents[change])
+                os.utime(path, (1, 1))
+
+    row = run([path], store, on_row=replaced)[-1]
+    assert (row.stage, row.status) == ("bright", "failed")
+    assert row.reason == "clip.mp4: changed while it was read; extract it again when it is complete"
+    assert not list(store.glob("*/bright-*/index.json"))
+    path.write_bytes(whole)
+    assert [row.status for row in run([path], store)] == ["cached", "cached", "ok"]
 
 
 def test_progress_and_rows_are_told_as_they_come(make_video: MakeVideo, tmp_path: Path) -> None:
@@ -385,8 +437,14 @@ FEW = 32
 """Frames per shard where runs are killed, so that each stage has several."""
 
 
-@pytest.mark.parametrize("write", range(1, 1 + WRITES))
-def test_a_kill_at_any_write_loses_only_the_stage_in_flight(
+SOME = (1, 8, 15, 24, 32, 47)
+MOMENTS = [
+    pytest.param(n, marks=() if n in SOME else pytest.mark.slow) for n in range(1, 1 + 2 * WRITES)
+]
+
+
+@pytest.mark.parametrize("write", MOMENTS)
+def test_a_kill_at_any_commit_loses_only_the_stage_in_flight(
     killable: tuple[list[Path], Path], tmp_path: Path, write: int
 ) -> None:
     videos, untouched = killable
@@ -440,18 +498,20 @@ def _extraction(store: Path, log: Path, videos: list[Path], **how: float) -> sub
 
 
 def _be_killed_at_write(number: int) -> None:
-    """Die by SIGKILL when half of the n-th file is written."""
-    write, count = store_module._write_durably, 0
+    """Die by SIGKILL around the n-th commit: half written before, or renamed after."""
+    settle, count = files.settle, 0
 
-    def deadly(file: Path, content: bytes) -> None:
+    def deadly(path: Path, partial: Path) -> None:
         nonlocal count
         count += 1
-        if count == number:
-            file.write_bytes(content[: len(content) // 2])
+        if 2 * count - 1 == number:
+            os.truncate(partial, partial.stat().st_size // 2)
             os.kill(os.getpid(), signal.SIGKILL)
-        write(file, content)
+        settle(path, partial)
+        if 2 * count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    store_module._write_durably = deadly
+    files.settle = deadly
 
 
 if __name__ == "__main__":

@@ -152,11 +152,74 @@ def test_a_damaged_shard_is_refused(stage: Stage, damage: str) -> None:
         again(stage).read()
 
 
-def test_a_damaged_index_is_refused(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"format"',
+        "null",
+        "[]",
+        "{}",
+        "3",
+        '{"format": 1, "key": "' + KEY + '"}',
+        "\xff",
+        "[" * 9**5,
+    ],
+)
+def test_an_index_that_is_none_is_damage_whatever_is_asked_of_it(
+    stage: Stage, content: str
+) -> None:
     stage.write(chunks(3), {})
-    (stage.folder / "index.json").write_text('{"format"')
-    with pytest.raises(DamagedError, match="delete this folder and extract again"):
+    (stage.folder / "index.json").write_text(content, encoding="latin-1")
+    for ask in ("status", "reason", "frames", "meta"):
+        with pytest.raises(
+            DamagedError, match=r"index\.json is no.*delete this folder and extract"
+        ):
+            getattr(again(stage), ask)
+    for use in (again(stage).exists, again(stage).read):
+        with pytest.raises(DamagedError, match="is no index of a stage"):
+            use()
+
+
+@pytest.mark.parametrize("part", ["status", "reason", "shards", "meta"])
+def test_an_index_that_lacks_a_part_is_damage(stage: Stage, part: str) -> None:
+    stage.write(chunks(3), {})
+    file = stage.folder / "index.json"
+    index = json.loads(file.read_text())
+    for changed in (None, 3):
+        file.write_text(json.dumps(index | {part: changed}))
+        with pytest.raises(DamagedError, match=rf"\({part}: "):
+            again(stage).exists()
+    del index[part]
+    file.write_text(json.dumps(index))
+    with pytest.raises(DamagedError, match=rf"\({part}: Field required\)"):
         again(stage).exists()
+
+
+def test_an_index_of_another_key_is_damage(stage: Stage) -> None:
+    stage.write(chunks(3), {})
+    other = Stage(stage.folder, stage.name, KEY[:16] + "0" * 48)
+    with pytest.raises(DamagedError, match=r"index\.json belongs to something else"):
+        other.exists()
+
+
+def test_meta_is_free_and_may_lack_anything(stage: Stage) -> None:
+    stage.write(chunks(3), {})
+    assert (again(stage).status, again(stage).meta) == ("ok", {})
+
+
+def test_a_stage_without_a_frame_is_not_written(stage: Stage) -> None:
+    with pytest.raises(ValueError, match="mediapipe made no frame at all"):
+        stage.write(iter(()), {})
+    assert not again(stage).exists()
+
+
+def test_a_shard_that_cannot_be_read_is_damage(stage: Stage) -> None:
+    stage.write(chunks(3), {})
+    shard = stage.folder / "shard-00000.safetensors"
+    shard.unlink()
+    shard.mkdir()
+    with pytest.raises(DamagedError, match="shard-00000.* cannot be read .*delete this folder"):
+        again(stage).read()
 
 
 def test_a_full_disk_is_a_sentence(stage: Stage) -> None:

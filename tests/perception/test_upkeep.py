@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from emoframe.core.errors import DataError
-from emoframe.perception.entries import entries
-from emoframe.perception.inventory import read_index, stage_folders, video_folders
+from emoframe.perception.entries import entries, with_reads
+from emoframe.perception.index import read_index
+from emoframe.perception.inventory import stage_folders, video_folders
 from emoframe.perception.ledger import Ledger
 from emoframe.perception.store import DamagedError, Stage, Store, StoreError
 from emoframe.perception.upkeep import Finding, gc, stats, verify
@@ -64,9 +65,9 @@ def test_a_store_as_it_was_written_verifies(tmp_path: Path) -> None:
         ("flip", "shard-00001.safetensors has changed since it was written; delete this folder"),
         ("cut", "shard-00001.safetensors has changed since it was written; delete this folder"),
         ("delete", "shard-00001.safetensors cannot be read (No such file or directory); delete"),
-        ("index", "index.json: is no index of a stage (Unterminated"),
-        ("path", "index.json: is no index of a stage (shards.0.file: String should match"),
-        ("other key", "index.json: belongs to pose-efefefefefefefef; delete this folder"),
+        ("index", "its index.json is no index of a stage (Unterminated"),
+        ("path", "its index.json is no index of a stage (shards.0.file: String should match"),
+        ("other key", "its index.json belongs to pose-efefefefefefefef; delete this folder"),
     ],
 )
 def test_a_damaged_stage_is_named_with_what_to_do(tmp_path: Path, damage: str, says: str) -> None:
@@ -170,6 +171,30 @@ def test_gc_deletes_what_no_config_uses_and_keeps_the_rest(tmp_path: Path) -> No
         ("encoder", "done"),
     }
     assert wrong(tmp_path) == []
+
+
+def test_gc_keeps_what_begins_as_named_and_all_that_it_was_made_of(tmp_path: Path) -> None:
+    used = {"pose": "1234" + "0" * 60, "crop": "aa" * 32, "detector": "bb" * 32}
+    kept = [write(tmp_path, name=name, key=key).folder for name, key in used.items()]
+    unknown = write(tmp_path, name="imported", key="5678" + "0" * 60).folder
+    goes = write(tmp_path, name="encoder", key=OTHER).folder
+    with Ledger(tmp_path) as ledger:
+        ledger.settings("pose", used["pose"], {"reads": [used["crop"]]})
+        ledger.settings("crop", used["crop"], {"reads": [used["detector"]]})
+        ledger.settings("detector", used["detector"], {"reads": [used["crop"], 3, ""]})
+        ledger.settings("encoder", OTHER, {"reads": [used["crop"]]})
+    assert [one.folder for one in gc(tmp_path, {"1234", "5678" + "0" * 40}, delete=True)] == [goes]
+    assert all((folder / "index.json").exists() for folder in (*kept, unknown))
+
+
+@pytest.mark.parametrize("reads", [None, "cd", 3, {"a": 1}])
+def test_settings_from_elsewhere_may_say_anything_of_what_they_read(
+    tmp_path: Path, reads: object
+) -> None:
+    with Ledger(tmp_path) as ledger:
+        ledger.settings("pose", KEY, {"reads": reads})
+        ledger.settings("other", OTHER, {})
+    assert with_reads(tmp_path, {KEY, OTHER}) == {KEY, OTHER}
 
 
 def test_gc_touches_nothing_of_a_video_that_is_locked(tmp_path: Path) -> None:

@@ -1,18 +1,17 @@
 """iMiGUE: athletes after a match, as its authors or the MiGA challenge hand it out.
 
-Decided here: what the release itself lacks, such as the skeletons of videos 347 and 348, is left
-out and told in `left_out`; what a copy lacks is refused, because a protocol whose test set shrank
-in silence is another protocol. The labels of test live in `_sealed` and leave it by `test_labels`
-alone. Facts of the release: specs 2.1 to 2.3.
+Decided here: a copy that is not whole is refused unless that is allowed, because a protocol whose
+test set shrank in silence is another protocol; what is whole is decided in `imigue_items`. The
+labels of test live there in `sealed` and leave it by `test_labels` alone. Facts of the release:
+specs 2.1 to 2.3.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections import Counter
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,22 +19,21 @@ from annotated_types import Ge, Gt
 
 from emoframe.core.errors import DataError
 from emoframe.interfaces import Split
-from emoframe.learning.datasets.imigue_files import Tree, find_files, show_ids
-from emoframe.learning.datasets.imigue_labels import Labels, read_labels
-from emoframe.learning.datasets.imigue_protocols import Folds, ProtocolName, divide, read_protocol
-from emoframe.learning.datasets.imigue_skeletons import CONVERTED, Form, Skeletons
+from emoframe.learning.datasets.imigue_files import find_files
+from emoframe.learning.datasets.imigue_items import Copy, Items
+from emoframe.learning.datasets.imigue_labels import read_labels
+from emoframe.learning.datasets.imigue_protocols import (
+    Folds,
+    ProtocolName,
+    read_protocol,
+    read_terms,
+)
+from emoframe.learning.datasets.imigue_skeletons import CONVERTED, LAYOUTS, Form, Skeletons
 from emoframe.perception.video import video_hash
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import SkeletonLayout
 
-
-@dataclass
-class _Items:
-    """Both splits; the labels of test lie apart from its items."""
-
-    refs: dict[Split, list[SampleRef]] = field(default_factory=lambda: {"train": [], "test": []})
-    left_out: dict[str, str] = field(default_factory=dict)
-    lacking: dict[int, str] = field(default_factory=dict)
+log = logging.getLogger(__name__)
 
 
 class Imigue:
@@ -48,6 +46,8 @@ class Imigue:
     Attributes:
         left_out: Why an item of the protocol is not among the samples, by id.
         subject_disjoint: Whether the protocol promises that no subject is in train and in test.
+        terms: What may be done with the data: `upload` and `redistribute`, each `yes`, `no` or
+            `ask`, and under which agreement.
 
     Args:
         root: Folder of the release, in the original layout or MiGA's, whatever its folders are
@@ -58,17 +58,19 @@ class Imigue:
             `folds` folds, by subject and stratified. `micro_gesture`: clips of 32 classes, 37
             subjects against 35; needs `openpose_137` skeletons, converted.
         keypoints: Which skeletons of the release: `openpose_137` (xlsx), `light_35` (MiGA's CSV),
-            or `none`, where features come from the videos by way of the store.
+            or `none`, where features come from the videos by way of the store; where the folder
+            holds no mp4 at all, those are known by their names, as `0002`.
         converted: Folder of converted skeletons; null for `emoframe_npy` in `root`.
         fps: Frames per second of the skeletons.
         folds: Number of folds of `subject_fold`.
         fold: Which of them is test, from 0.
         fold_seed: Deals the subjects out over the folds.
         allow_missing: Leave out what this copy lacks (and tell in `left_out`) instead of refusing;
-            the result is then not the protocol's.
+            the protocol's name then ends in `/incomplete` and in what is lacking.
     """
 
     synthetic = False
+    terms: Mapping[str, str] = read_terms()
 
     def __init__(
         self,
@@ -83,6 +85,12 @@ class Imigue:
         fold_seed: Annotated[int, Ge(0)] = 0,
         allow_missing: bool = False,
     ) -> None:
+        deal = Folds(folds, fold, fold_seed)
+        if protocol != "subject_fold" and deal != Folds():
+            raise DataError(
+                f"protocol {protocol!r} has no folds; leave `folds`, `fold` and `fold_seed` out, "
+                "or set `protocol: subject_fold`"
+            )
         if fold >= folds:
             raise DataError(f"fold {fold} is none of the {folds} folds; they count from 0")
         if protocol == "micro_gesture" and keypoints != "openpose_137":
@@ -93,7 +101,7 @@ class Imigue:
         self.root, self.fps = root, fps
         self.keypoints: Form | Literal["none"] = keypoints
         self.allow_missing = allow_missing
-        self._rule, self._folds = read_protocol(protocol), Folds(folds, fold, fold_seed)
+        self._rule, self._folds = read_protocol(protocol), deal
         self._converted = converted or root / CONVERTED
         self.classes = tuple(self._rule.classes.values())
         self.subject_disjoint = self._rule.subject_disjoint
@@ -101,19 +109,19 @@ class Imigue:
     @property
     def protocol(self) -> str:
         """The protocol's name, and what is not whole of it."""
-        deal = f"/folds={self._folds.count},seed={self._folds.seed}"
-        lacks = "/incomplete" if self._items.lacking else ""
-        return f"imigue:{self._rule.name}{deal if self._rule.divides == 'folds' else ''}{lacks}"
+        by_fold = f"/folds={self._folds.count},seed={self._folds.seed}"
+        deal = by_fold if self._rule.divides == "folds" else ""
+        return f"imigue:{self._rule.name}{deal}{self._items.stamp}"
 
     @property
     def layout(self) -> SkeletonLayout | None:
         """Layout of the skeletons."""
-        return self._skeletons.layout if self._skeletons else None
+        return None if self.keypoints == "none" else LAYOUTS[self.keypoints]
 
     @property
     def left_out(self) -> dict[str, str]:
         """Why an item of the protocol is not among the samples, by id."""
-        return dict(self._items.left_out)
+        return self._items.left_out | self._items.unlisted
 
     def samples(self, split: Split) -> list[SampleRef]:
         """Return the items of a split, ascending by video; those of `test` without labels.
@@ -130,147 +138,67 @@ class Imigue:
         Raises:
             DataError: The skeleton cannot be read, or holds no frame.
         """
-        if self._skeletons is None:
+        if self._copy.skeletons is None:
             return {}
         video, *span = (int(part) for part in ref.id.split("/"))
-        return {"keypoints": self._skeletons.keypoints(video, self.fps, *span[:2])}
+        return {"keypoints": self._copy.skeletons.keypoints(video, self.fps, *span[:2])}
 
     def test_labels(self) -> Mapping[str, int]:
         """Return the sealed labels, of those test items of which they are known."""
         ids = {ref.id for ref in self.samples("test")}
-        return {item: label for item, label in self._sealed().items() if item in ids}
+        return {item: label for item, label in self._copy.sealed().items() if item in ids}
 
     def fingerprint(self) -> dict[str, str]:
-        """Return what tells this data from other: protocol, label files, skeletons or videos."""
-        videos = sorted(
-            {int(ref.id.split("/")[0]) for refs in self._items.refs.values() for ref in refs}
-        )
-        content = self._skeletons.fingerprint if self._skeletons else self._video_hash
+        """Return what tells this data from other.
+
+        Protocol, label files, the skeletons or videos that are read, and which of them are not.
+        """
+        refs = [ref for split in self._items.refs.values() for ref in split]
+        videos = sorted({int(ref.id.split("/")[0]) for ref in refs})
+        skeletons, tree = self._copy.skeletons, self._copy.tree
+        content = skeletons.fingerprint if skeletons else self._video_hash
         whole = hashlib.sha256(repr([(v, content(v)) for v in videos]).encode()).hexdigest()
-        files = self._tree.labels or self._tree.miga_labels
+        files = tree.labels or tree.miga_labels
         return {
             "protocol": self._rule.hash,
             "labels": " ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files),
             "keypoints": self.keypoints,
             "content": whole,
+            "left_out": "; ".join(f"{name}: {why}" for name, why in self._items.left_out.items()),
+            "stamp": self._items.stamp,
         }
 
     @functools.cached_property
-    def _tree(self) -> Tree:
+    def _copy(self) -> Copy:
         tree = find_files(self.root)
         _refuse(tree.problems)
-        return tree
-
-    @functools.cached_property
-    def _labels(self) -> Labels:
-        labels = read_labels(self._tree)
+        labels = read_labels(tree)
         _refuse(labels.problems)
-        return labels
+        if self._rule.divides == "subjects":
+            _refuse(labels.gesture_problems)
+        skeletons = None
+        if self.keypoints != "none":
+            skeletons = Skeletons(tree, self.keypoints, self._converted)
+        return Copy(self._rule, self._folds, tree, labels, skeletons)
 
     @functools.cached_property
-    def _skeletons(self) -> Skeletons | None:
-        if self.keypoints == "none":
-            return None
-        return Skeletons(self._tree, self.keypoints, self._converted)
-
-    @functools.cached_property
-    def _items(self) -> _Items:
-        """Divide the videos; what the release lacks is left out, what the copy lacks refused."""
-        items = _Items()
-        train, test = divide(self._rule, self._labels, self._folds)
-        for video in train:
-            self._add(items, "train", video)
-        for video in test:
-            self._add(items, "test", video)
-        for video in sorted(self._tree.ids - {*train, *test}):
-            if video not in self._labels.outcome:
-                items.left_out[f"{video:04d}"] = "no row of the label file is about it"
-        if items.lacking and not self.allow_missing:
-            video, why = next(iter(items.lacking.items()))
-            raise DataError(
-                f"{self.root}: protocol {self._rule.name!r} needs {len(items.lacking)} videos that "
-                f"this copy does not have whole ({show_ids(items.lacking)}); {video:04d}: {why}; "
-                "complete the copy, or set `allow_missing: true` and do not call it the protocol"
+    def _items(self) -> Items:
+        """The items; what this copy lacks is refused, and what takes hours is told."""
+        items = self._copy.items()
+        if not self.allow_missing:
+            items.refuse(f"{self.root}: protocol {self._rule.name!r}")
+        slow = self._copy.skeletons.unconverted if self._copy.skeletons else set[int]()
+        if slow:
+            log.warning(
+                "%s: %d skeletons are read from xlsx, which takes half a minute each and every "
+                "time; convert them once: emoframe data convert %s",
+                *(self.root, len(slow), self.root),
             )
         return items
 
-    def _add(self, items: _Items, split: Split, video: int) -> None:
-        """Add the items of one video to a split, or say why not."""
-        name = f"{video:04d}"
-        why = self._lacks(split, video)
-        if why:
-            items.lacking[video] = items.left_out[name] = why
-        elif self._skeletons and self._skeletons.find_width(video) is None:
-            items.left_out[name] = "its skeleton file holds no frame"
-        elif self._rule.divides == "subjects":
-            self._add_gestures(items, split, video)
-        else:
-            items.refs[split].append(self._ref(split, name, video, self._outcome(video)))
-
-    def _add_gestures(self, items: _Items, split: Split, video: int) -> None:
-        """Add the clips of one video; their ids name frames and never the class."""
-        assert self._skeletons is not None  # the constructor has checked this
-        total = len(self._skeletons.table(video))
-        for name, (start, code) in self._gestures.get(video, {}).items():
-            if start >= total:
-                items.left_out[name] = f"the skeleton file ends before it, after {total} frames"
-            else:
-                items.refs[split].append(self._ref(split, name, video, code, clip=True))
-
-    def _ref(
-        self, split: Split, name: str, video: int, label: int | None, *, clip: bool = False
-    ) -> SampleRef:
-        subject = self._labels.subject.get(video)
-        return SampleRef(
-            name,
-            label if split == "train" else None,
-            None if subject is None else str(subject),
-            None if clip else self._tree.videos.get(video),
-        )
-
-    def _lacks(self, split: Split, video: int) -> str:
-        """Say what this copy lacks of a video; nothing where it is whole."""
-        clips = self._rule.divides == "subjects"
-        if split == "train" and not clips and video not in self._labels.outcome:
-            return "no label file names its match outcome"
-        if self._skeletons is None:
-            return "" if video in self._tree.videos else "there is no mp4 of it"
-        file = self._skeletons.file(video)
-        if file is None:
-            return f"there is no {self.keypoints} skeleton of it"
-        if clips and file.suffix != ".npy":
-            return "its skeleton must be converted first (emoframe data convert)"
-        return ""
-
-    @functools.cached_property
-    def _gestures(self) -> dict[int, dict[str, tuple[int, int]]]:
-        """First frame and class of each clip, by video and id; a repeated span gets a number."""
-        codes = [int(code) for code in self._rule.classes]
-        count: Counter[str] = Counter()
-        found: dict[int, dict[str, tuple[int, int]]] = {}
-        for gesture in self._labels.gestures:
-            span = f"{gesture.video:04d}/{gesture.start}/{gesture.end}"
-            count[span] += 1
-            name = span if count[span] == 1 else f"{span}/{count[span]}"
-            clips = found.setdefault(gesture.video, {})
-            clips[name] = gesture.start, codes.index(gesture.code)
-        return found
-
-    def _outcome(self, video: int) -> int | None:
-        outcome = self._labels.outcome.get(video)
-        return None if outcome is None else [*self._rule.classes].index(outcome)
-
-    def _sealed(self) -> dict[str, int]:
-        """Return the labels of the test items, for `test_labels` only."""
-        _, test = divide(self._rule, self._labels, self._folds)
-        if self._rule.divides == "subjects":
-            clips = [clip for video in test for clip in self._gestures.get(video, {}).items()]
-            return {name: code for name, (_, code) in clips}
-        labels = {f"{video:04d}": self._outcome(video) for video in test}
-        return {item: label for item, label in labels.items() if label is not None}
-
     def _video_hash(self, video: int) -> str:
-        return video_hash(self._tree.videos[video])
+        path = self._copy.tree.videos.get(video)
+        return video_hash(path) if path else "not here"
 
 
 def _refuse(problems: Sequence[str]) -> None:

@@ -2,12 +2,13 @@
 
 Decided here: a copy may hold skeletons only or videos only, and MiGA's packaging has no test
 labels, so neither is a problem; the two skeleton files that are empty in the release itself are
-none either. Of each file the first frame is read.
+none either. Of each source the first frame is read, and converted skeletons are held against the
+hash that was noted when they were written. A copy may hold nothing but those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -19,11 +20,16 @@ from emoframe.learning.datasets.imigue_protocols import (
     ProtocolName,
     divide,
     read_protocol,
+    shortfalls,
 )
-from emoframe.learning.datasets.imigue_skeletons import CONVERTED, Form, Skeletons
+from emoframe.learning.datasets.imigue_skeletons import (
+    CONVERTED,
+    EMPTY_IN_RELEASE,
+    Form,
+    Skeletons,
+)
 from emoframe.perception.video import probe
 
-EMPTY_IN_RELEASE = frozenset({347, 348})
 VIDEOS, SUBJECTS = 359, 72
 
 
@@ -44,23 +50,28 @@ def check(root: Path, converted: Path | None = None) -> list[str]:
         tree = find_files(root)
     except DataError as error:
         return [str(error)]
-    problems = [*tree.problems, *_layout(tree)]
-    for form in get_args(Form):
-        problems += _skeletons(Skeletons(tree, form, converted or root / CONVERTED))
+    forms = [Skeletons(tree, form, converted or root / CONVERTED) for form in get_args(Form)]
+    problems = [*tree.problems, *_layout(tree, forms)]
+    for skeletons in forms:
+        problems += _skeletons(skeletons)
     problems += _videos(tree)
     try:
         labels = read_labels(tree)
     except DataError as error:
         return [*problems, str(error)]
-    return [*problems, *_columns(tree), *labels.problems, *_ids(tree, labels), *_splits(labels)]
+    return [
+        *problems, *_columns(tree), *labels.problems, *labels.gesture_problems,
+        *_ids(tree, labels, forms), *_splits(labels),
+    ]  # fmt: skip
 
 
-def _layout(tree: Tree) -> Iterator[str]:
-    if not tree.ids:
+def _layout(tree: Tree, forms: Sequence[Skeletons]) -> Iterator[str]:
+    if not tree.ids and not any(skeletons.ids for skeletons in forms):
         yield (
             f"{tree.root}: holds neither skeletons nor videos; expected folders such as "
             "mg_skeleton_only/0001/0001_2.xlsx, imigue_skeleton_train/0001/0001_light_hand.csv or "
-            "imigue_rgb_train/0001/0001.mp4"
+            "imigue_rgb_train/0001/0001.mp4; only features that were extracted elsewhere can be "
+            "used with it (`keypoints: none`)"
         )
 
 
@@ -73,7 +84,8 @@ def _columns(tree: Tree) -> Iterator[str]:
 
 def _skeletons(skeletons: Skeletons) -> Iterator[str]:
     """Read the first rows of each file that would be read."""
-    for video in sorted(skeletons.sources):
+    for video in sorted(skeletons.ids):
+        file = skeletons.file(video)
         try:
             width = skeletons.find_width(video)
         except DataError as error:
@@ -81,11 +93,13 @@ def _skeletons(skeletons: Skeletons) -> Iterator[str]:
             continue
         if width is None and video not in EMPTY_IN_RELEASE:
             yield (
-                f"{skeletons.sources[video]}: holds no frame; in the release only videos "
+                f"{file}: holds no frame; in the release only videos "
                 f"{show_ids(EMPTY_IN_RELEASE)} are empty, copy it again"
             )
         elif width not in (None, skeletons.width):
-            yield f"{skeletons.sources[video]}: has {width} columns, not {skeletons.width}"
+            yield f"{file}: has {width} columns, not {skeletons.width}"
+        elif file == skeletons.npy(video) and skeletons.is_changed(video):
+            yield f"{file}: is not what was converted; delete it and convert or copy it again"
 
 
 def _videos(tree: Tree) -> Iterator[str]:
@@ -97,23 +111,22 @@ def _videos(tree: Tree) -> Iterator[str]:
             yield str(error)
 
 
-def _ids(tree: Tree, labels: Labels) -> Iterator[str]:
+def _ids(tree: Tree, labels: Labels, forms: Sequence[Skeletons]) -> Iterator[str]:
     """Hold labels and files against one another; no file at all of a sort is fine."""
     known = set(labels.outcome)
-    if not tree.labels:  # MiGA's packaging does not tell the labels of its test videos
+    if not labels.tells_test:  # MiGA's packaging does not tell the labels of its test videos
         known |= read_protocol("miga_emotion").test or set()
     sorts: Mapping[str, Iterable[int]] = {
-        "xlsx skeleton": tree.xlsx,
-        "light skeleton": tree.light,
+        **{f"{skeletons.form} skeleton": skeletons.ids for skeletons in forms},
         "mp4": tree.videos,
     }
     for sort, files in sorts.items():
         lacking = known - set(files)
         if files and lacking:
             yield f"{sort} missing of {len(lacking)} of {len(known)} videos: {show_ids(lacking)}"
-    if not tree.labels:
+    if not labels.tells_test:
         return
-    bare = tree.ids - known
+    bare = tree.ids.union(*(skeletons.ids for skeletons in forms)) - known
     if bare:
         yield f"no row in the label file for {len(bare)} videos with files: {show_ids(bare)}"
     nobody = known - set(labels.subject)
@@ -145,13 +158,8 @@ def _split(
     protocol: Protocol, labels: Labels, splits: tuple[list[int], list[int]]
 ) -> Iterator[str]:
     subjects = [{labels.subject[v] for v in videos if v in labels.subject} for videos in splits]
-    for n, (split, wanted) in enumerate(protocol.counts.items()):
-        if protocol.divides == "subjects":
-            found, what = len(subjects[n]), "subjects"
-        else:
-            found, what = sum(v in labels.outcome for v in splits[n]), "labelled videos"
-        if found != wanted and (labels.subject or split == "train"):
-            yield f"protocol {protocol.name}: {split} has {found} {what}, not {wanted}"
+    for sentence in shortfalls(protocol, labels, splits):
+        yield f"protocol {protocol.name}: {sentence}"
     both = subjects[0] & subjects[1]
     if protocol.subject_disjoint and both:
         yield (

@@ -52,12 +52,16 @@ class Labels:
         subject: Who is seen, by video id; empty in the MiGA packaging.
         gestures: The annotated clips, in the file's order; empty in the MiGA packaging.
         problems: A sentence for each row that breaks what the release promises.
+        gesture_problems: The same for its clip, which is nothing to who goes by match outcome.
+        tells_test: Whether the file names the outcomes of test videos, as the release's own does.
     """
 
     outcome: dict[int, str] = field(default_factory=dict)
     subject: dict[int, int] = field(default_factory=dict)
     gestures: list[Gesture] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    gesture_problems: list[str] = field(default_factory=list)
+    tells_test: bool = False
 
 
 def read_labels(tree: Tree) -> Labels:
@@ -73,6 +77,7 @@ def read_labels(tree: Tree) -> Labels:
         )
     labels = Labels()
     if tree.labels:
+        labels.tells_test = True
         _read_release(tree.labels[0], labels)
     elif tree.miga_labels:
         for path in tree.miga_labels:
@@ -110,27 +115,40 @@ def table(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
 def _read_release(path: Path, labels: Labels) -> None:
     """Read one row per gesture; what a row says of its video must be what the others say."""
     for line, row in enumerate(table(path, NEEDED), 2):
+        where = f"{path}, line {line}"
         try:
-            video, start, end, code = (int(row[column]) for column in NEEDED[:4])
-            subject = int(row["subject_id"]) if row["subject_id"].strip() else None
+            video = _whole(row["video_id"])
+            subject = _whole(row["subject_id"]) if row["subject_id"].strip() else None
         except ValueError:
-            labels.problems.append(
-                f"{path}, line {line}: video_id, start_frame, end_frame, class and subject_id must "
-                "be whole numbers"
+            labels.problems.append(f"{where}: video_id and subject_id must be whole numbers")
+            continue
+        _note(labels, where, video, row["win_or_lose"], subject)
+        try:
+            start, end, code = (_whole(row[column]) for column in NEEDED[1:4])
+        except ValueError:
+            labels.gesture_problems.append(
+                f"{where}: start_frame, end_frame and class must be whole numbers"
             )
             continue
-        _note(labels, f"{path}, line {line}", video, row["win_or_lose"], subject)
         wrong = _wrong_gesture(start, end, code)
         if wrong:
-            labels.problems.append(f"{path}, line {line}: {wrong}")
+            labels.gesture_problems.append(f"{where}: {wrong}")
         else:
             labels.gestures.append(Gesture(video, start, end, code))
+
+
+def _whole(text: str) -> int:
+    """Read a whole number, which a spreadsheet may have written as `3.0`."""
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(text)
+    return int(number)
 
 
 def _read_miga(path: Path, labels: Labels) -> None:
     for line, row in enumerate(table(path, ("video_id", "label")), 2):
         try:
-            video = int(row["video_id"])
+            video = _whole(row["video_id"])
         except ValueError:
             labels.problems.append(
                 f"{path}, line {line}: video_id {row['video_id']!r} is no whole number"

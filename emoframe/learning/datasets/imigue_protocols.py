@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,7 +33,8 @@ class Protocol:
         source: Where the ids come from.
         divides: What `train` and `test` list.
         subject_disjoint: Whether it promises that no subject is in train and in test.
-        counts: How many videos (of `divides: subjects`, subjects) a whole release gives each split.
+        counts: How many videos (of `divides: subjects`, subjects) a whole release gives `train` and
+            `test`, and how many videos both together.
         classes: Names of the classes by what the label file calls them, in the order of the index.
         train: Ids; None for all others.
         test: Ids; None for all others.
@@ -49,6 +50,12 @@ class Protocol:
     train: frozenset[int] | None
     test: frozenset[int] | None
     hash: str
+
+
+@functools.cache
+def read_terms() -> Mapping[str, str]:
+    """Read what may be done with the data."""
+    return yaml.safe_load((FOLDER / "terms.yaml").read_bytes())
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,29 @@ def divide(
     return sorted(learnt), sorted(set(labels.subject) - learnt)
 
 
+def shortfalls(
+    protocol: Protocol, labels: Labels, splits: tuple[list[int], list[int]]
+) -> Iterator[str]:
+    """Say of each size of a split that it is not the protocol's.
+
+    Args:
+        protocol: The protocol.
+        labels: What is known of the videos; where they do not tell test, only train is counted.
+        splits: Its videos of train and of test.
+    """
+    for split, wanted in protocol.counts.items():
+        both = {"train": splits[0], "test": splits[1], "videos": [*splits[0], *splits[1]]}
+        videos, where, what = both[split], f"{split} has", "labelled videos"
+        if split == "videos":
+            where, what, found = "train and test have", "videos", len(videos)
+        elif protocol.divides == "subjects":
+            what, found = "subjects", len({labels.subject[video] for video in videos})
+        else:
+            found = sum(video in labels.outcome for video in videos)
+        if found != wanted and (split == "train" or labels.tells_test):
+            yield f"{where} {found} {what}, not {wanted}"
+
+
 def _deal(videos: list[int], labels: Labels, folds: Folds) -> tuple[list[int], list[int]]:
     """Deal the subjects out over the folds; the deal hangs on labels and seed alone."""
     subjects = [labels.subject[video] for video in videos]
@@ -114,8 +144,8 @@ def _deal(videos: list[int], labels: Labels, folds: Folds) -> tuple[list[int], l
     rarest = min(outcomes.count(outcome) for outcome in set(outcomes))
     if min(len(set(subjects)), rarest) < folds.count:
         raise DataError(
-            f"{len(set(subjects))} subjects, and {rarest} videos of the rarer outcome, are too few "
-            f"for {folds.count} folds; lower `folds`"
+            f"{len(set(subjects))} subjects, or the videos of the rarer outcome, are too few for "
+            f"{folds.count} folds; lower `folds`"
         )
     splitter = StratifiedGroupKFold(folds.count, shuffle=True, random_state=folds.seed)
     cuts = list(splitter.split(np.zeros(len(videos)), outcomes, subjects))

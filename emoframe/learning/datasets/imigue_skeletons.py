@@ -8,14 +8,10 @@ number of a row of MiGA's light CSV counts its frame.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+import functools
+import hashlib
 import zipfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoframe.core.errors import DataError
-from emoframe.core.files import replacing
-from emoframe.learning.datasets.imigue_files import Tree, find_files
+from emoframe.learning.datasets.imigue_files import Tree
 from emoframe.learning.datasets.imigue_tables import BROKEN, find_width, read_table, unreadable
 from emoframe.perception.video import video_hash
 from emoframe.records import Keypoints
@@ -32,6 +27,7 @@ from emoframe.skeleton import OPENPOSE_137, SkeletonLayout, partners
 
 Form = Literal["openpose_137", "light_35"]
 CONVERTED = "emoframe_npy"
+EMPTY_IN_RELEASE = frozenset({347, 348})
 _FINGERS = tuple(f"{side}_finger_{n}" for side in ("right", "left") for n in range(1, 6))
 _LIGHT_JOINTS = (*OPENPOSE_137.joints[:25], *_FINGERS)
 
@@ -48,20 +44,7 @@ LIGHT_35 = SkeletonLayout(
 Which five of a hand's points they are is not published; each is joined to its wrist.
 """
 
-
-@dataclass(frozen=True)
-class Conversion:
-    """What became of one skeleton file.
-
-    Attributes:
-        video: Id of its video.
-        state: `done` now, `kept` from before, or `failed`.
-        detail: Number of frames, or why it failed.
-    """
-
-    video: int
-    state: Literal["done", "kept", "failed"]
-    detail: str
+LAYOUTS: Mapping[Form, SkeletonLayout] = {"openpose_137": OPENPOSE_137, "light_35": LIGHT_35}
 
 
 class Skeletons:
@@ -74,9 +57,10 @@ class Skeletons:
     """
 
     def __init__(self, tree: Tree, form: Form, folder: Path) -> None:
-        self.form, self.folder = form, folder / form
+        self.form: Form = form
+        self.folder = folder / form
         self.sources = tree.xlsx if form == "openpose_137" else tree.light
-        self.layout = OPENPOSE_137 if form == "openpose_137" else LIGHT_35
+        self.layout = LAYOUTS[form]
         self.index = 0 if form == "openpose_137" else 1
         """Columns before the first joint."""
 
@@ -85,9 +69,45 @@ class Skeletons:
         """Numbers per frame."""
         return self.index + 3 * self.layout.num_joints
 
+    @functools.cached_property
+    def ids(self) -> set[int]:
+        """Ids of the videos of which there is a skeleton, converted or not."""
+        names = [path.stem for path in self.folder.glob("[0-9]*.npy")]
+        return {*self.sources, *(int(name) for name in names if name.isdecimal())}
+
+    @property
+    def unconverted(self) -> set[int]:
+        """Ids of the videos whose skeletons are read from xlsx."""
+        files = {video: self.file(video) for video in self.sources}
+        return {video for video, file in files.items() if file and file.suffix.lower() == ".xlsx"}
+
+    def npy(self, video: int) -> Path:
+        """Return the place of a converted skeleton."""
+        return self.folder / f"{video:04d}.npy"
+
+    def origin_file(self, video: int) -> Path:
+        """Return the place of what a converted skeleton was made of, and of its hash."""
+        return self.folder / f"{video:04d}.origin"
+
+    def origin(self, video: int) -> str:
+        """Return the fingerprint of the source of a converted skeleton.
+
+        Returns:
+            Empty where none was noted, or the skeleton is not the one that was written then.
+        """
+        npy, noted = self.npy(video), self.origin_file(video)
+        if not noted.is_file() or npy.stat().st_size == 0:
+            return ""
+        source, *written = noted.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+        return source if written == [video_hash(npy)] else ""
+
+    def is_changed(self, video: int) -> bool:
+        """Whether a converted skeleton is another than the one whose origin was noted."""
+        return self.origin_file(video).is_file() and not self.origin(video)
+
     def file(self, video: int) -> Path | None:
         """Return the file to read: the converted one unless its source is newer, None if none."""
-        source, npy = self.sources.get(video), self.folder / f"{video:04d}.npy"
+        source, npy = self.sources.get(video), self.npy(video)
         if not npy.is_file():
             return source
         stale = source is not None and source.stat().st_mtime_ns > npy.stat().st_mtime_ns
@@ -158,20 +178,15 @@ class Skeletons:
         return Keypoints(xy, confidence, valid, number.astype(float) / fps, self.layout.name)
 
     def fingerprint(self, video: int) -> str:
-        """Return what tells this content from another, the same before and after a conversion.
+        """Return what tells the content that is read from another.
 
-        An xlsx keeps a checksum of its content in its directory, so that no gigabytes are read.
+        The same before and after a conversion, and after the source is gone: what a converted file
+        was made of is noted beside it, with its hash.
         """
-        source = self.sources.get(video)
-        if source is not None and source.stat().st_size == 0:
-            return "empty"
-        if source is None or source.suffix != ".xlsx":
-            return video_hash(source or self._need(video))
-        try:
-            with zipfile.ZipFile(source) as file:
-                return " ".join(f"{i.filename}:{i.CRC:08x}" for i in file.infolist())
-        except BROKEN as error:
-            raise unreadable(source, error) from error
+        path = self._need(video)
+        if path.suffix != ".npy":
+            return fingerprint(path)
+        return self.origin(video) or f"npy {video_hash(path)}"
 
     def _need(self, video: int) -> Path:
         path = self.file(video)
@@ -180,72 +195,21 @@ class Skeletons:
         return path
 
 
-def convert(
-    root: Path,
-    target: Path | None = None,
-    form: Form = "openpose_137",
-    each: Callable[[Conversion], object] | None = None,
-    workers: int = 1,
-) -> list[Conversion]:
-    """Read each skeleton file once and write it as `.npy`, float32 (T, 411) or (T, 106).
+def fingerprint(source: Path) -> str:
+    """Return what tells the content of an xlsx or CSV from another.
 
-    What was converted before and is newer than its source is kept, so a killed conversion resumes;
-    a file is there whole or not at all. A file that cannot be read does not stop the others. An
-    xlsx of six minutes takes about half a minute of one core.
-
-    Args:
-        root: Folder of the release.
-        target: Folder to write to; null for `emoframe_npy` in the release.
-        form: Which skeletons.
-        each: Called with what became of each file, in the order of the ids.
-        workers: Number of processes.
+    An xlsx keeps a checksum of its content in its directory, so that no gigabytes are read.
 
     Raises:
-        DataError: There is no such folder, no skeleton in it, `target` cannot be written, or a
-            worker died.
-        ComponentError: The files are xlsx, and openpyxl is not installed.
+        DataError: It is damaged.
     """
-    skeletons = Skeletons(find_files(root), form, target or root / CONVERTED)
-    if not skeletons.sources:
-        raise DataError(f"{root}: holds no {form} skeletons to convert")
-    found: list[Conversion] = []
-    for one in _conversions(skeletons, workers):
-        found.append(one)
-        if each:
-            each(one)
-    return found
-
-
-def _conversions(skeletons: Skeletons, workers: int) -> Iterator[Conversion]:
-    """Convert each file here, or in processes where more than one is asked for."""
-    videos, task = sorted(skeletons.sources), partial(_convert, skeletons)
-    if workers <= 1:
-        yield from map(task, videos)
-        return
+    if source.stat().st_size == 0:
+        return "empty"
+    if source.suffix.lower() != ".xlsx":
+        return video_hash(source)
     try:
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            yield from pool.map(task, videos)
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"{skeletons.folder}: a worker of the conversion died, perhaps for want of memory; run "
-            "it again with fewer, what is converted is kept"
-        ) from error
-
-
-def _convert(skeletons: Skeletons, video: int) -> Conversion:
-    npy = skeletons.folder / f"{video:04d}.npy"
-    kept = skeletons.file(video) == npy
-    try:
-        table = skeletons.table(video)
-    except DataError as error:
-        return Conversion(video, "failed", str(error))
-    if not kept:
-        try:
-            skeletons.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(npy) as partial, partial.open("wb") as file:
-                np.save(file, table, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise DataError(f"{npy}: cannot be written ({error.strerror})") from error
-    return Conversion(video, "kept" if kept else "done", f"{len(table)} frames")
+        with zipfile.ZipFile(source) as file:
+            content = " ".join(f"{i.filename}:{i.CRC:08x}" for i in file.infolist())
+    except BROKEN as error:
+        raise unreadable(source, error) from error
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -40,6 +40,7 @@ class Manifest:
         self, *, path: Path, classes: list[str] | None = None, protocol: str | None = None
     ) -> None:
         self.path = path
+        self.name = f"manifest:{path.stem}"
         self.protocol = protocol or f"manifest:{path.stem}"
         self._given_classes = classes
 

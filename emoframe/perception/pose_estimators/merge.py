@@ -109,6 +109,13 @@ class Merge:
                 "pose_estimator merge: its parts must give one `Keypoints` per chunk, and gave "
                 f"different numbers of frames for the same chunk: {lengths}"
             )
+        for group, one in found.items():
+            if one and not np.array_equal(one.time_s, whole.time_s):
+                raise ComponentError(
+                    f"pose_estimator merge: the part for {group} gave other times, from "
+                    f"{one.time_s[0]:g} s, for the chunk from {whole.time_s[0]:g} s; parts must "
+                    "keep the order of the chunks and the times of their frames"
+                )
         xy, confidence, valid = whole.xy.copy(), whole.confidence.copy(), whole.valid.copy()
         for group, source in self._source.items():
             joints, one = np.array(OPENPOSE_137.group(group)), found[source] or whole

@@ -3,7 +3,8 @@
 Decided here: what fails is tried once more on a plain black picture. If that fails too, OpenPose
 does not work here and no video will fare better, so that everything stops; otherwise it is these
 frames. OpenPose may sit behind a script, so that it gets a process group of its own, which is ended
-whole. It looks for its models below the current folder; they are named to it instead.
+whole, also when this process is killed (`guard`). It looks for its models below the current folder;
+they are named to it instead.
 """
 
 from __future__ import annotations
@@ -16,17 +17,27 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from emoframe import ComponentError, DataError
+from emoframe_openpose.guard import Guard
 
 NAMES = ("openpose.bin", "openpose")
 BUILT = ("build/examples/openpose", "bin", ".")
 """Where a build, or a portable copy, has its program, below its root."""
+
+MODELS = (
+    "pose/body_25/pose_deploy.prototxt",
+    "pose/body_25/pose_iter_584000.caffemodel",
+    "face/pose_deploy.prototxt",
+    "face/pose_iter_116000.caffemodel",
+    "hand/pose_deploy.prototxt",
+    "hand/pose_iter_102000.caffemodel",
+)
+"""What each of the three models is made of, below the folder of models: its graph, its weights."""
 
 CAUSE = re.compile(r"Check failed: .+|Error:\s*\n\s*.+")
 """The line that says why, in what OpenPose and its library print around a failure."""
@@ -48,10 +59,11 @@ class Program:
     flags: tuple[str, ...]
     timeout_s: float
 
-    def measure(self, pictures: Path, results: Path) -> None:
+    def measure(self, guard: Guard, pictures: Path, results: Path) -> None:
         """Let OpenPose write one JSON file per picture.
 
         Args:
+            guard: Ends it when this process is killed.
             pictures: Folder of the pictures, `<stem>.png`.
             results: Folder for the results, `<stem>_keypoints.json`.
 
@@ -59,11 +71,11 @@ class Program:
             ComponentError: OpenPose fails on any picture.
             DataError: It fails on these.
         """
-        if not (why := self._try(pictures, results)):
+        if not (why := self._try(guard, pictures, results)):
             return
-        with tempfile.TemporaryDirectory(prefix="emoframe-openpose-") as folder:
+        with tempfile.TemporaryDirectory(dir=guard.folder) as folder:
             Image.new("RGB", (64, 64)).save(Path(folder) / "black.png")
-            even_so = self._try(Path(folder), Path(folder) / "json")
+            even_so = self._try(guard, Path(folder), Path(folder) / "json")
         if even_so:
             raise ComponentError(
                 f"pose_estimator openpose: {self.path} {even_so}, even on a plain black picture; "
@@ -74,13 +86,14 @@ class Program:
             "look at these frames, and at the memory that they take (a lower net_resolution)"
         )
 
-    def _try(self, pictures: Path, results: Path) -> str:
+    def _try(self, guard: Guard, pictures: Path, results: Path) -> str:
         """Run OpenPose once and say what went wrong, or nothing."""
         models = [] if self.models is None else [f"--model_folder={self.models}{os.sep}"]
         folders = [f"--image_dir={pictures}", f"--write_json={results}"]
         log = results.with_name("log.txt")
         results.mkdir()
-        code = _run([str(self.path), *folders, *models, *self.flags], log, self.timeout_s)
+        command = [str(self.path), *folders, *models, *self.flags]
+        code = _run(guard, command, log, self.timeout_s)
         if code is None:
             return f"took more than {self.timeout_s:g} s and was ended (timeout_s)"
         cause = _cause(log)
@@ -94,7 +107,7 @@ class Program:
         return f"wrote {written} results for {len(stems)} pictures; the last it said: {cause}"
 
 
-def _run(command: list[str], log: Path, timeout_s: float) -> int | None:
+def _run(guard: Guard, command: list[str], log: Path, timeout_s: float) -> int | None:
     """Run a command and return its exit code; None where it took too long."""
     with log.open("wb") as said:
         try:
@@ -106,11 +119,13 @@ def _run(command: list[str], log: Path, timeout_s: float) -> int | None:
                 f"pose_estimator openpose: {command[0]} cannot be run: {error.strerror}"
             ) from error
         try:
+            guard.watch(process.pid)
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
         finally:  # also when the user interrupts, and for what a script left behind
             _end(process)
+            guard.watch(0)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -164,8 +179,13 @@ def _cure() -> str:
 def find_models(given: Path | None, program: Path) -> Path | None:
     """Find the models: where they were said to be, else in the nearest `models` above the program.
 
+    Returns:
+        Their folder; None where there is none above the program, as that may be a script for an
+        OpenPose that finds them itself.
+
     Raises:
-        ComponentError: The given folder is not there.
+        ComponentError: The given folder is not there, or the models for body, face and hands are
+            not all in it.
     """
     if given is not None:
         folder = given.expanduser()
@@ -174,14 +194,28 @@ def find_models(given: Path | None, program: Path) -> Path | None:
                 f"pose_estimator openpose: there is no folder model_folder={str(given)!r}; give "
                 "the folder `models` of OpenPose, which its getModels script fills"
             )
-        return folder.resolve()
-    above = (parent / "models" for parent in program.parents)
-    return next((folder for folder in above if (folder / "pose").is_dir()), None)
+    else:
+        above = (parent / "models" for parent in program.parents)
+        folder = next((folder for folder in above if (folder / "pose").is_dir()), None)
+    if folder is None:
+        return None
+    if lacking := [name for name in MODELS if not (folder / name).is_file()]:
+        raise ComponentError(
+            f"pose_estimator openpose: the models in {folder} are not complete, it lacks "
+            f"{', '.join(lacking)}; run the getModels script of OpenPose there, with face and hands"
+        )
+    return folder.resolve()
 
 
-def hashes(files: Iterable[Path]) -> dict[str, str]:
-    """Return the sha256 of files, by their names."""
-    return {f.name: _sha256(f, f.stat().st_size, f.stat().st_mtime_ns) for f in files}
+def hashes(program: Program) -> dict[str, str]:
+    """Return the sha256 of the program, and of its models by their path in their folder."""
+    files = {program.path.name: program.path}
+    if program.models is not None:
+        files |= {name: program.models / name for name in MODELS}
+    return {
+        name: _sha256(file, file.stat().st_size, file.stat().st_mtime_ns)
+        for name, file in files.items()
+    }
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,7 @@ from PIL import Image
 
 from emoframe import ComponentError, DataError, read_openpose_people
 from emoframe.skeleton import OPENPOSE_137
+from emoframe_openpose.guard import Guard
 from emoframe_openpose.people import as_keypoints, tracked
 from emoframe_openpose.process import Program, find_models, find_program, hashes
 
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 Side = Annotated[int, Ge(-1)]
 Size = tuple[Side, Side]
 
-WEIGHTS = (
-    "pose/body_25/pose_iter_584000.caffemodel",
-    "face/pose_iter_116000.caffemodel",
-    "hand/pose_iter_102000.caffemodel",
-)
 FIXED = (
     "--face", "--hand", "--number_people_max=1", "--model_pose=BODY_25", "--keypoint_scale=0",
     "--display=0", "--render_pose=0",
@@ -101,37 +96,38 @@ class OpenPose:
             track: The person in it; a frame without a box is all masked.
 
         Raises:
-            ComponentError: OpenPose is not here, or fails on any picture.
+            ComponentError: OpenPose or one of its models is not here, or it fails on any picture.
             DataError: It fails on these frames, hangs, or writes what cannot be read.
         """
-        yield from map(partial(self._measure, self._program(), track), chunks)
+        program = self._program()
+        with Guard() as guard:
+            for chunk in chunks:
+                yield self._measure(program, guard, track, chunk)
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the sha256 of the program and of those of its models that are found.
+        """Return the sha256 of the program, and of all files of its models where they are found.
 
         Raises:
-            ComponentError: OpenPose is not here.
+            ComponentError: OpenPose is not here, or its models are not complete.
         """
-        program = self._program()
-        models = [program.models / name for name in WEIGHTS] if program.models else []
-        return hashes([program.path, *(file for file in models if file.is_file())])
+        return hashes(self._program())
 
     def _program(self) -> Program:
         path = find_program(self.binary)
         return Program(path, find_models(self.model_folder, path), self.flags, self.timeout_s)
 
-    def _measure(self, program: Program, track: Track, chunk: Frames) -> Keypoints:
+    def _measure(self, program: Program, guard: Guard, track: Track, chunk: Frames) -> Keypoints:
         points = np.zeros((len(chunk), OPENPOSE_137.num_joints, 3), np.float32)
         seen = np.zeros((len(chunk), 4), np.int64)
         present = np.flatnonzero(track.valid[chunk.index]).tolist()
         if not present:
             return as_keypoints(points, seen, chunk, track)
-        with tempfile.TemporaryDirectory(prefix="emoframe-openpose-") as folder:
+        with tempfile.TemporaryDirectory(dir=guard.folder) as folder:
             pictures, results = Path(folder, "pictures"), Path(folder, "json")
             pictures.mkdir()
             for n in present:
                 seen[n] = _write_crop(chunk, n, track, pictures)
-            program.measure(pictures, results)
+            program.measure(guard, pictures, results)
             for n in present:
                 t = chunk.index[n]
                 try:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -46,6 +46,7 @@ class OpenPoseJson:
         folder: Where the results are.
         scale: Unit of the coordinates: `source` pixels (`--keypoint_scale 0`, OpenPose's default),
             `unit` for 0 to 1 (`--keypoint_scale 3`), `signed` for -1 to 1 (`--keypoint_scale 4`).
+            Results of scales 5 and 6 look like these and are not: they would be squeezed.
     """
 
     layout = OPENPOSE_137.name
@@ -68,25 +69,25 @@ class OpenPoseJson:
         yield from map(partial(self._measure, self._files(track), track), chunks)
 
     def fingerprint(self) -> dict[str, str]:
-        """Return a hash of the names and sizes of all results.
+        """Return a hash of the names, sizes and times of all results.
 
-        Not of their content, which for thousands of videos takes hours to read: results that were
-        computed anew with other settings differ in size somewhere.
+        Not of their content, which for thousands of videos takes hours to read. It holds for the
+        life of the part: results that change while they are read belong to the next run.
 
         Raises:
-            ComponentError: There is no such folder.
+            ComponentError: There is no such folder, or one of its results cannot be reached.
         """
+        return {"results": self._hash}
+
+    @cached_property
+    def _hash(self) -> str:
         if not self.folder.is_dir():
             raise ComponentError(
                 f"pose_estimator openpose_json: there is no folder {self.folder}; give folder=PATH "
                 "of what OpenPose wrote with --write_json"
             )
-        found = [
-            f"{file.relative_to(self.folder).as_posix()} {file.stat().st_size}\n"
-            for parent, _, names in os.walk(self.folder)
-            for file in (Path(parent, name) for name in names if name.endswith("_keypoints.json"))
-        ]
-        return {"results": hashlib.sha256("".join(sorted(found)).encode()).hexdigest()}
+        found = sorted(_listed(self.folder, file) for file in _results(self.folder))
+        return hashlib.sha256("".join(found).encode()).hexdigest()
 
     def _measure(self, files: list[Path], track: Track, chunk: Frames) -> Keypoints:
         height, width = chunk.rgb.shape[1:3]
@@ -127,6 +128,29 @@ class OpenPoseJson:
                 "frames of the video, give it the frames as pictures with --image_dir)"
             )
         return [file for _, file in found]
+
+
+def _results(folder: Path) -> Iterator[Path]:
+    """Yield every result in a folder, also where folders in it are links to others."""
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        here = Path(parent).resolve()
+        folders[:] = [  # a link to a folder around it would be followed for ever
+            name for name in folders if not here.is_relative_to(Path(parent, name).resolve())
+        ]
+        yield from (Path(parent, name) for name in names if name.endswith("_keypoints.json"))
+
+
+def _listed(folder: Path, file: Path) -> str:
+    """Say which result this is and whether it was written again."""
+    try:
+        said = file.stat()
+    except OSError as error:
+        broken = " (a link to nothing)" if file.is_symlink() else ""
+        raise ComponentError(
+            f"pose_estimator openpose_json: {file} cannot be reached{broken}: {error.strerror}; "
+            "put it back, or remove it and the other results of its video"
+        ) from error
+    return f"{file.relative_to(folder).as_posix()} {said.st_size} {said.st_mtime_ns}\n"
 
 
 def _numbered(where: Path, prefix: str) -> list[tuple[int, Path]]:

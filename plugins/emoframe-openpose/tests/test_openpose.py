@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import stat
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from emoframe_openpose import emoframe_components
+from emoframe_openpose.process import MODELS
 from emoframe_openpose.program import OpenPose
 from numpy.typing import NDArray
 
@@ -38,9 +42,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fake = Path(__file__).with_name("fake_openpose.py")
     binary.write_text(f'#!/bin/sh\n"{sys.executable}" "{fake}" "$@"\n')
     binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
-    weights = root / "models/pose/body_25/pose_iter_584000.caffemodel"
-    weights.parent.mkdir(parents=True)
-    weights.write_bytes(b"weights")
+    for name in MODELS:
+        file = root / "models" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"weights")
     monkeypatch.setenv("OPENPOSE_HOME", str(root))
     monkeypatch.setenv("FAKE_CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("FAKE_CHILD", str(tmp_path / "child"))
@@ -162,12 +167,24 @@ def test_a_box_beyond_the_picture_does_no_harm() -> None:
     assert places(estimate(frames(PERSON), boxed(1, (-20, -9, 400, 300)))) == PERSON
 
 
-def test_the_fingerprint_holds_the_program_and_its_weights(home: Path) -> None:
+def test_the_fingerprint_holds_the_program_and_each_file_of_its_models(home: Path) -> None:
     before = OpenPose().fingerprint()
-    assert set(before) == {"openpose.bin", "pose_iter_584000.caffemodel"}
-    (home / "models/pose/body_25/pose_iter_584000.caffemodel").write_bytes(b"others")
-    after = OpenPose().fingerprint()
-    assert [before[name] == after[name] for name in before] == [True, False]
+    assert set(before) == {"openpose.bin", *MODELS}
+    for name in MODELS:
+        (home / "models" / name).write_bytes(name.encode())
+        after = OpenPose().fingerprint()
+        assert [key for key in before if before[key] != after[key]] == [name]
+        before = after
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_that_are_not_complete_are_refused(home: Path, name: str) -> None:
+    (home / "models" / name).unlink()
+    for settings in ({}, {"model_folder": home / "models"}):
+        with pytest.raises(ComponentError, match=f"not complete, it lacks {name}; run the getMod"):
+            OpenPose(**settings).fingerprint()
+        with pytest.raises(ComponentError, match="not complete"):
+            estimate(frames(PERSON), boxed(1), **settings)
 
 
 def test_the_program_is_found_on_path(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,12 +249,43 @@ def test_a_program_that_hangs_is_ended_with_all_that_it_started(
     monkeypatch.setenv("FAKE_OPENPOSE", "hang")
     with pytest.raises(ComponentError, match=r"took more than 3 s and was ended \(timeout_s\)"):
         estimate(frames(PERSON), boxed(1), timeout_s=3.0)
+    assert over(home)
+    assert not list(home.parent.glob("emoframe-openpose-*"))
+
+
+def over(home: Path) -> bool:
+    """Whether what the hanging OpenPose had started ends soon."""
     child = Path("/proc", (home.parent / "child").read_text())
-    for _ in range(100):
-        if not child.exists() or re.search(r"State:\s+Z", (child / "status").read_text()):
-            return
+    return soon(
+        lambda: not child.exists() or bool(re.search(r"State:\s+Z", (child / "status").read_text()))
+    )
+
+
+def soon(happens: Callable[[], bool]) -> bool:
+    """Whether something happens within ten seconds."""
+    for _ in range(200):
+        if happens():
+            return True
         time.sleep(0.05)
-    pytest.fail("what OpenPose had started is still running")
+    return False
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_is_killed_leaves_neither_openpose_nor_pictures_behind(
+    home: Path, monkeypatch: pytest.MonkeyPatch, ended_by: signal.Signals
+) -> None:
+    monkeypatch.setenv("FAKE_OPENPOSE", "hang")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from test_openpose import *;"
+        "estimate(frames(PERSON), boxed(1))"
+    )
+    command = [sys.executable, "-c", code, str(Path(__file__).parent)]
+    with subprocess.Popen(command) as worker:
+        assert soon(lambda: (home.parent / "child").exists())
+        assert list(home.parent.glob("emoframe-openpose-*/*/pictures/*.png"))
+        worker.send_signal(ended_by)
+    assert over(home)
+    assert soon(lambda: not list(home.parent.glob("emoframe-openpose-*")))
 
 
 @pytest.mark.usefixtures("home")

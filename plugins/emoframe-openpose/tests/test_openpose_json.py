@@ -228,13 +228,49 @@ def test_a_file_that_is_not_openposes_is_named(tmp_path: Path, text: str, senten
         estimate(tmp_path)
 
 
+def fingerprint(folder: Path) -> dict[str, str]:
+    return OpenPoseJson(folder=folder).fingerprint()
+
+
 def test_the_fingerprint_changes_with_the_results_and_not_with_the_place(tmp_path: Path) -> None:
-    for place in ("one", "two"):
-        write(tmp_path / place / "clip", 0, [person(15)])
-    first, second = (OpenPoseJson(folder=tmp_path / p).fingerprint() for p in ("one", "two"))
-    assert first == second
-    write(tmp_path / "two" / "clip", 0, [])
-    assert OpenPoseJson(folder=tmp_path / "two").fingerprint() != first
+    file = write(tmp_path / "one" / "clip", 0, [person(15)])
+    first = fingerprint(tmp_path / "one")
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert fingerprint(tmp_path / "two") == first
+    moved = tmp_path / "two" / "clip" / file.name
+    size = moved.stat().st_size
+    moved.write_text(moved.read_text().replace("0.9", "0.8"))
+    assert moved.stat().st_size == size
+    second = fingerprint(tmp_path / "two")
+    assert second != first
+    write(tmp_path / "two" / "clip", 1, [])
+    assert fingerprint(tmp_path / "two") not in (first, second)
+
+
+def test_results_behind_links_count_and_a_link_in_a_circle_does_no_harm(tmp_path: Path) -> None:
+    file = write(tmp_path / "elsewhere", 0, [person(15)])
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "clip").symlink_to(tmp_path / "elsewhere")
+    (folder / "circle").symlink_to(folder)
+    before = fingerprint(folder)
+    os.utime(file, ns=(1, 1))
+    assert fingerprint(folder) != before
+
+
+def test_a_link_to_nothing_is_a_sentence(tmp_path: Path) -> None:
+    link = tmp_path / "clip_000000000000_keypoints.json"
+    link.symlink_to(tmp_path / "gone.json")
+    with pytest.raises(ComponentError, match=rf"{link.name} cannot be reached \(a link to nothing"):
+        fingerprint(tmp_path)
+
+
+def test_a_part_looks_at_the_results_once(tmp_path: Path) -> None:
+    file = write(tmp_path / "clip", 0, [person(15)])
+    part = OpenPoseJson(folder=tmp_path)
+    before = part.fingerprint()
+    file.unlink()
+    assert part.fingerprint() == before
 
 
 def test_a_folder_that_is_not_there_stops_everything(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def emoframe_components() -> list[Component]:
             kind="pose_estimator",
             name="rtmpose",
             target="emoframe_rtmlib.rtmpose:RtmPose",
-            needs=("rtmlib", "onnxruntime"),
+            needs=("rtmlib",),  # onnxruntime has two distributions: the fingerprint has its version
             example={"min_confidence": 0.3},
             paper="https://arxiv.org/abs/2303.07399 (RTMPose); https://arxiv.org/abs/2307.15880 "
             "(DWPose); https://arxiv.org/abs/2407.08634 (RTMW)",

@@ -3,7 +3,9 @@
 Decided here: nothing is downloaded, a missing file is a sentence that names one to fetch; a model
 is tried on a black picture when it loads, since many exports do not state the sizes of what they
 give; pictures go in as RGB, the order that mmpose trains in, whereas rtmlib's own examples hand
-BGR over. rtmlib cuts out, scales, normalises and decodes; only batching is done here.
+BGR over. rtmlib cuts out, scales and decodes. Its class for models is not used: it prints when it
+opens one, takes one person at a time, and its session has a thread for each core, which spin while
+they wait, although other workers need the cores.
 """
 
 from __future__ import annotations
@@ -11,8 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from contextlib import redirect_stdout
-from io import StringIO
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,16 @@ if TYPE_CHECKING:
 PUBLISHED = "https://download.openmmlab.com/mmpose/v1/projects/rtmw/onnx_sdk/"
 DEFAULT = "rtmw-dw-x-l_simcc-cocktail14_270e-384x288_20231122"
 POINTS = 133
-RTMLIB_PADDING = 1.25
-"""What rtmlib multiplies the sides of each box by before it cuts it out."""
+MEAN, STD = np.array((123.675, 116.28, 103.53)), np.array((58.395, 57.12, 57.375))
+"""What mmpose normalises red, green and blue by, in 8-bit values."""
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "mps": "CoreMLExecutionProvider",
+}
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+"""Distributions of onnxruntime; which of them is installed says where it computes, not what."""
 
 
 class Model:
@@ -47,8 +56,7 @@ class Model:
     """
 
     def __init__(self, file: Path, device: str) -> None:
-        self._pose = _opened(file, device)
-        self._session: Any = self._pose.session
+        self._session: Any = _opened(file, device)
         if device.startswith("cuda") and "CUDAExecutionProvider" not in (
             self._session.get_providers()
         ):
@@ -56,9 +64,8 @@ class Model:
                 f"pose_estimator rtmpose: onnxruntime cannot compute on {device!r}; install "
                 "onnxruntime-gpu in place of onnxruntime, or compute on 'cpu'"
             )
-        self._input, self.batched, size = _taken(file, self._session)
-        self._pose.model_input_size = size
-        self._split = self._try(file, size)
+        self._input, self.batched, self._size = _taken(file, self._session)
+        self._split = self._try(file, self._size)
 
     def measure(
         self,
@@ -76,17 +83,30 @@ class Model:
         Returns:
             The 133 points in pixels of the pictures, (N, 133, 2), and their scores, (N, 133).
         """
+        from rtmlib.tools.pose_estimation.post_processings import get_simcc_maximum
+
         cut = [
-            self._pose.preprocess(picture, _scaled(box, padding / RTMLIB_PADDING))
-            for picture, box in zip(pictures, boxes, strict=True)
+            self._cut(picture, box, padding) for picture, box in zip(pictures, boxes, strict=True)
         ]
         images = np.stack([image for image, _, _ in cut]).transpose(0, 3, 1, 2).astype(np.float32)
         step = len(images) if self.batched else 1
         found = [self._run(images[n : n + step]) for n in range(0, len(images), step)]
         joined = [np.concatenate(axis) for axis in zip(*found, strict=True)]
         centre, scale = (np.stack([one[n] for one in cut])[:, None] for n in (1, 2))
-        xy, score = self._pose.postprocess(joined, centre, scale, self._split)
+        xy, score = get_simcc_maximum(*joined)
+        xy = xy / self._split / self._size * scale + centre - scale / 2
         return xy.astype(np.float32), score.astype(np.float32)
+
+    def _cut(
+        self, picture: NDArray[np.uint8], box: NDArray[np.float32], padding: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
+        """Return the model's picture of a person, and the centre and size of what it shows."""
+        from rtmlib.tools.pose_estimation.pre_processings import bbox_xyxy2cs, top_down_affine
+
+        affine: Any = top_down_affine  # its annotations say dict where it takes arrays
+        centre, scale = bbox_xyxy2cs(box, padding)
+        image, scale = affine(self._size, scale, centre, picture)
+        return (image - MEAN) / STD, centre, scale
 
     def _run(self, images: NDArray[np.float32]) -> Arrays:
         return self._session.run(None, {self._input: images})
@@ -135,18 +155,42 @@ def _models() -> Path:
     return cache / "emoframe" / "rtmlib"
 
 
-def _opened(file: Path, device: str) -> Any:
-    """Open a model with rtmlib, without its announcement; the size is set when it is known."""
-    from rtmlib import RTMPose
+def runtime_version() -> str:
+    """Return the version of onnxruntime, whichever distribution it comes from."""
+    for name in RUNTIMES:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "absent"
 
+
+def _opened(file: Path, device: str) -> Any:
+    """Open a model on the worker's share of threads, which do not spin while they wait."""
+    import onnxruntime
+
+    kind, _, number = device.partition(":")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        with redirect_stdout(StringIO()):
-            return RTMPose(str(file), (1, 1), backend="onnxruntime", device=device)
+        if kind not in PROVIDERS:
+            raise ValueError(f"there is no such device; known are {', '.join(PROVIDERS)}")
+        settings = {"device_id": number} if number else {}
+        return onnxruntime.InferenceSession(
+            str(file), options, providers=[(PROVIDERS[kind], settings)]
+        )
     except Exception as error:  # whatever a wrong file or device makes onnxruntime raise
         raise ComponentError(
             f"pose_estimator rtmpose: the weights {file} cannot be opened on {device!r}: "
             f"{_first_line(error)}"
         ) from error
+
+
+def _threads() -> int:
+    """Return how many threads the worker may use; 0, all cores, where nobody has said."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
 
 
 def _taken(file: Path, session: Any) -> tuple[str, bool, tuple[int, int]]:
@@ -168,12 +212,6 @@ def _wrong(file: Path, why: str) -> ComponentError:
         f"give the end2end.onnx of RTMPose, DWPose or RTMW for the whole body, such as "
         f"{PUBLISHED}{DEFAULT}.zip"
     )
-
-
-def _scaled(box: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    """Enlarge a box about its centre."""
-    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * factor
-    return np.concatenate([centre - half, centre + half]).astype(np.float32)
 
 
 def _first_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ from annotated_types import Ge, Le
 
 from emoframe.records import Keypoints
 from emoframe.skeleton import WHOLEBODY_133_TO_OPENPOSE_137
-from emoframe_rtmlib.model import DEFAULT, POINTS, Model, find, sha256
+from emoframe_rtmlib.model import DEFAULT, POINTS, Model, find, runtime_version, sha256
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,12 +71,12 @@ class RtmPose:
         return map(partial(self._measure, self._model, track), chunks)
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the sha256 of the weights.
+        """Return the sha256 of the weights, and the version of what runs them.
 
         Raises:
             ComponentError: The weights are not here.
         """
-        return {"weights": sha256(find(self.weights))}
+        return {"weights": sha256(find(self.weights)), "onnxruntime": runtime_version()}
 
     def _measure(self, model: Model, track: Track, chunk: Frames) -> Keypoints:
         box = track.box[chunk.index]

@@ -10,14 +10,16 @@ import hashlib
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from emoframe_rtmlib import emoframe_components
-from emoframe_rtmlib.model import DEFAULT, Model
+from emoframe_rtmlib.model import DEFAULT, Model, runtime_version
 from emoframe_rtmlib.rtmpose import RtmPose
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -207,9 +209,38 @@ def test_chunks_are_measured_one_by_one(spotter: Path) -> None:
     np.testing.assert_array_equal(np.concatenate([one.xy for one in found]), whole.xy)
 
 
-def test_the_fingerprint_is_the_hash_of_the_weights(spotter: Path) -> None:
+def test_the_fingerprint_is_the_hash_of_the_weights_and_the_version_that_runs_them(
+    spotter: Path,
+) -> None:
     expected = hashlib.sha256(spotter.read_bytes()).hexdigest()
-    assert RtmPose(weights=str(spotter)).fingerprint() == {"weights": expected}
+    fingerprint = RtmPose(weights=str(spotter)).fingerprint()
+    assert fingerprint == {"weights": expected, "onnxruntime": onnxruntime.__version__}
+
+
+def test_the_version_is_known_whichever_distribution_it_comes_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    installed = {"onnxruntime-gpu": "1.20.1"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr("emoframe_rtmlib.model.version", version)
+    assert runtime_version() == "1.20.1"
+    installed.clear()
+    assert runtime_version() == "absent"
+
+
+@pytest.mark.parametrize(("said", "share"), [("1", 1), ("2,1", 2), ("", 0), ("many", 0)])
+def test_a_model_keeps_to_the_workers_share_of_threads(
+    spotter: Path, said: str, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    options = Model(spotter, "cpu")._session.get_session_options()
+    assert options.intra_op_num_threads == share
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 @pytest.mark.parametrize("name", ["mine", "mine.onnx"])
@@ -259,13 +290,11 @@ def test_a_file_that_holds_no_model_and_a_device_that_is_not_there_are_sentences
         RtmPose(weights=str(bad)).estimate([], track)
     with pytest.raises(ComponentError, match="rtmpose: .*'warp:9'"):
         RtmPose(weights=str(spotter), device="warp:9").estimate([], track)
-    import onnxruntime
-
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         with pytest.raises(ComponentError, match="onnxruntime-gpu in place of onnxruntime"):
             RtmPose(weights=str(spotter), device="cuda:0").estimate([], track)
 
 
 def test_loading_prints_nothing(spotter: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    Model(spotter, "cpu")
+    Model(spotter, "cpu")  # nor does it keep back what other threads print meanwhile
     assert capfd.readouterr() == ("", "")

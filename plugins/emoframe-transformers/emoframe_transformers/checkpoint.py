@@ -1,8 +1,8 @@
 """A model of transformers by its files: its config, its hash, and the loaded module.
 
 Decided here: the class is chosen by the weights' own config among those that a part knows; only
-safetensors are read, which cannot run code; a checkpoint that lacks a parameter is refused, since
-the library would fill it with random numbers and go on.
+safetensors are read, which cannot run code; a checkpoint that lacks a parameter, or a statistic of
+a batch norm, is refused, since the library would fill it with random numbers and go on.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import hashlib
 import importlib
 import json
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from emoframe import ComponentError
-from emoframe_transformers.hub import CONFIG, SCALE, WEIGHTS, Files, library
+from emoframe_transformers.hub import CONFIG, NESTED, WEIGHTS, Files, library
 
 if TYPE_CHECKING:
     from torch import nn
 
 Precision = Literal["float32", "bfloat16", "float16"]
+UNUSED = "num_batches_tracked"
+"""A count that a batch norm needs in training alone; older checkpoints do not have it."""
 
 
 class Scale(NamedTuple):
@@ -85,8 +87,7 @@ class Checkpoint:
         Raises:
             ComponentError: The file is broken, or is not here and cannot be downloaded.
         """
-        file = self.files.look_for(SCALE)
-        said = self._json(file) if file else {}
+        _, said = self._of_pixels()
         factor = said.get("rescale_factor", otherwise.factor) if said.get("do_rescale", True) else 1
         if not said.get("do_normalize", True):
             return Scale((0.0,) * 3, (1.0,) * 3, factor)
@@ -103,8 +104,8 @@ class Checkpoint:
             ComponentError: The file is broken, or is not here and cannot be downloaded.
         """
         cls = getattr(library(), name)
-        file = self.files.look_for(SCALE)
-        return self.attempt(lambda: cls.from_pretrained(file.parent)) if file else cls()
+        _, said = self._of_pixels()
+        return self.attempt(lambda: cls.from_dict(said)) if said else cls()
 
     def fingerprint(self) -> dict[str, str]:
         """Return the sha256 of each file that decides what the model says.
@@ -112,8 +113,12 @@ class Checkpoint:
         Raises:
             ComponentError: A file is not here and cannot be downloaded.
         """
-        found = [self.files.find(CONFIG), self.files.find(WEIGHTS), self.files.look_for(SCALE)]
-        return {file.name: _sha256(file) for file in found if file}
+        found = [self.files.find(CONFIG), self.files.find(WEIGHTS), self._of_pixels()[0]]
+        return {
+            file.name: _sha256(file, file.stat().st_size, file.stat().st_mtime_ns)
+            for file in found
+            if file
+        }
 
     def load(self, precision: Precision, device: str) -> nn.Module:
         """Load the model, in evaluation mode.
@@ -134,10 +139,10 @@ class Checkpoint:
                 output_loading_info=True,
             )
         )
-        lacking = sorted({*info["missing_keys"]} & {name for name, _ in model.named_parameters()})
+        lacking = sorted(name for name in info["missing_keys"] if not name.endswith(UNUSED))
         if lacking:
             raise ComponentError(
-                f"{self.part}: {file} lacks {len(lacking)} parameters of its model, {lacking[0]!r} "
+                f"{self.part}: {file} lacks {len(lacking)} weights of its model, {lacking[0]!r} "
                 "the first; it is no complete checkpoint, so take it from its source again"
             )
         return self.attempt(lambda: model.to(device)).eval()
@@ -159,6 +164,17 @@ class Checkpoint:
     def _model_class(self, kind: str) -> Any:
         return getattr(library(), self.classes[kind])
 
+    def _of_pixels(self) -> tuple[Path | None, dict[str, Any]]:
+        """Return what is said on scaling pixels, and where; None and nothing where nothing is."""
+        for name in self.files.of_pixels():
+            file = self.files.look_for(name)
+            said: Any = self._json(file) if file else None
+            if said and name == NESTED:  # it has other blocks too, and may have none for pictures
+                said = said.get("image_processor")
+            if isinstance(said, dict):
+                return file, said
+        return None, {}
+
     def _json(self, file: Path) -> dict[str, Any]:
         try:
             said = json.loads(file.read_text(encoding="utf-8"))
@@ -169,6 +185,8 @@ class Checkpoint:
         return said
 
 
-def _sha256(file: Path) -> str:
+@lru_cache(maxsize=64)
+def _sha256(file: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
+    """Hash a file once, until it is written again: weights take seconds to minutes to read."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -24,6 +24,8 @@ QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 CONFIG, WEIGHTS, SCALE = "config.json", "model.safetensors", "preprocessor_config.json"
+NESTED = "processor_config.json"
+"""Where transformers 5 writes what the third held, as the block `image_processor`."""
 PICKLES = ("pytorch_model.bin", "model.pt", "model.bin")
 PATIENCE_S = 10
 
@@ -66,7 +68,7 @@ class Files:
         """Return where a file lies, fetched if need be.
 
         Args:
-            name: `config.json`, `model.safetensors` or `preprocessor_config.json`.
+            name: `config.json`, `model.safetensors`, `preprocessor_config.json`, ...
 
         Raises:
             ComponentError: It is not here and cannot be downloaded, or the checkpoint has none.
@@ -86,6 +88,15 @@ class Files:
         if folder is None:
             return self._published(name)
         return folder / name if (folder / name).is_file() else None
+
+    def of_pixels(self) -> tuple[str, str]:
+        """Name the files that may say how pixels are scaled, the first that does so to be taken.
+
+        In a folder that transformers 5 has written into, the older file may be left over, and the
+        library too prefers the newer one. A published checkpoint has nearly always the older one,
+        and whoever has that in the cache shall not need a network to hear that the other is absent.
+        """
+        return (SCALE, NESTED) if self._folder() is None else (NESTED, SCALE)
 
     def error(self, why: str) -> ComponentError:
         """Say that the files are not here, which ones are needed, and where to put them."""

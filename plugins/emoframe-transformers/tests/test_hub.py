@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emoframe_transformers.checkpoint import IMAGENET, _sha256
 from emoframe_transformers.clip import Clip
 from emoframe_transformers.dinov2 import Dinov2
 from emoframe_transformers.rtdetr import RtDetr
@@ -115,7 +116,8 @@ def test_a_name_is_found_in_the_cache_of_the_library(
 ) -> None:
     model = cache(empty_caches, weights("dinov2"))
     (model / ".no_exist" / A).mkdir(parents=True)
-    (model / ".no_exist" / A / "preprocessor_config.json").touch()
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        (model / ".no_exist" / A / name).touch()
     part = Dinov2(weights="me/tiny", size=224)
     assert part.encode(pictures(1, 224), None).valid.all()
     assert not no_network
@@ -191,8 +193,64 @@ def test_a_checkpoint_that_lacks_a_parameter_is_refused(
     del kept["layernorm.weight"]
     save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
     shutil.copy(weights("dinov2") + "/config.json", tmp_path)
-    with pytest.raises(ComponentError, match=r"lacks 1 parameters .*'layernorm\.weight'"):
+    with pytest.raises(ComponentError, match=r"lacks 1 weights .*'layernorm\.weight'"):
         Dinov2(weights=str(tmp_path), size=224).encode(pictures(1, 224), None)
+
+
+@pytest.mark.parametrize(("statistic", "used"), [("running_var", True), ("num_batches", False)])
+def test_a_checkpoint_that_lacks_what_a_batch_norm_has_learnt_is_refused(
+    weights: Weights, tmp_path: Path, pictures: Pictures, statistic: str, used: bool
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    whole = load_file(weights("rt_detr_v2") + "/model.safetensors")
+    kept = {name: value for name, value in whole.items() if statistic not in name}
+    assert len(kept) < len(whole)
+    save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
+    shutil.copy(weights("rt_detr_v2") + "/config.json", tmp_path)
+    detector = RtDetr(weights=str(tmp_path), imgsz=64)
+    if not used:
+        assert len(detector.detect(pictures(1, 64))) == 1
+        return
+    with pytest.raises(ComponentError, match=r"lacks \d+ weights .*running_var"):
+        detector.detect(pictures(1, 64))
+
+
+def test_how_pixels_are_scaled_is_read_from_either_file_the_newer_one_first(
+    weights: Weights, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(weights("dinov2"), tmp_path / "copy"))
+    checkpoint = Dinov2(weights=str(folder)).checkpoint
+    older, newer = folder / "preprocessor_config.json", folder / "processor_config.json"
+    older.write_text(json.dumps({"image_mean": [0.1, 0.1, 0.1]}))
+    newer.write_text(json.dumps({"processor_class": "P"}))  # it has no block for pictures
+    assert checkpoint.scale(IMAGENET).mean == (0.1, 0.1, 0.1)
+    assert "preprocessor_config.json" in checkpoint.fingerprint()
+    newer.write_text(json.dumps({"image_processor": {"image_mean": [0.2, 0.2, 0.2]}}))
+    assert checkpoint.scale(IMAGENET).mean == (0.2, 0.2, 0.2)
+    before = checkpoint.fingerprint()
+    assert set(before) == {"config.json", "model.safetensors", "processor_config.json"}
+    older.unlink()
+    newer.write_text(json.dumps({"image_processor": {"image_mean": [0.25, 0.2, 0.2]}}))
+    assert checkpoint.fingerprint()["processor_config.json"] != before["processor_config.json"]
+
+
+def test_the_librarys_processor_obeys_the_nested_settings(weights: Weights, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(weights("rt_detr_v2"), tmp_path / "copy"))
+    nested = {"image_processor": {"do_rescale": False}}
+    (folder / "processor_config.json").write_text(json.dumps(nested))
+    part = RtDetr(weights=str(folder))
+    assert part.checkpoint.processor("RTDetrImageProcessor").do_rescale is False
+
+
+def test_weights_are_hashed_once_until_they_are_written_again(
+    weights: Weights, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(weights("dinov2"), tmp_path / "copy"))
+    before = Dinov2(weights=str(folder)).fingerprint()
+    hits = _sha256.cache_info().hits
+    assert Dinov2(weights=str(folder)).fingerprint() == before
+    assert _sha256.cache_info().hits == hits + len(before)
 
 
 def test_weights_of_another_model_are_refused(weights: Weights) -> None:

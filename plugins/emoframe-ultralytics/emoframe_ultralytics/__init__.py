@@ -15,7 +15,7 @@ def emoframe_components() -> list[Component]:
             kind="detector",
             name="yolo",
             target="emoframe_ultralytics.yolo:Yolo",
-            needs=("ultralytics",),
+            needs=("ultralytics", "torch"),
             example={"weights": "yolo11n.pt", "conf": 0.25},
             paper="https://docs.ultralytics.com/models/yolo11/",
             license="AGPL-3.0-or-later",
@@ -25,7 +25,7 @@ def emoframe_components() -> list[Component]:
             kind="pose_estimator",
             name="yolo_pose",
             target="emoframe_ultralytics.yolo_pose:YoloPose",
-            needs=("ultralytics",),
+            needs=("ultralytics", "torch"),
             example={"weights": "yolo11n-pose.pt", "conf": 0.25},
             paper="https://docs.ultralytics.com/tasks/pose/; https://arxiv.org/abs/2204.06806 "
             "(YOLO-Pose)",

@@ -3,13 +3,14 @@
 Decided here: ultralytics neither phones home nor installs packages for us, so its switches are set
 before it is imported; published weights go to one folder of models instead of the current one; a
 model is tried once when it loads, so that a wrong file is a sentence before the first video. An
-exported model may have been built for one picture at a time, so it is given one at a time.
+exported model may have been built for one picture at a time, so it is given one at a time. What
+ultralytics does to the process's threads is undone, and its sessions keep to the share that a
+worker has, see `runtime`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
@@ -21,16 +22,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from emoframe import ComponentError
+from emoframe_ultralytics.runtime import import_quietly, keep_to_share, runtime_version
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-QUIET = {
-    "YOLO_OFFLINE": "true",
-    "YOLO_AUTOINSTALL": "false",
-    "YOLO_VERBOSE": "false",
-    "ORT_DISABLE_TELEMETRY": "1",
-}
 PERSON = "person"
 POINTS = 17
 ADVICE = {
@@ -78,15 +74,17 @@ class Model:
             yield from self._predict(model, rgb[start : start + step], classes=[person])
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the sha256 of the weights, fetched if need be; of a folder nothing is said.
+        """Return the sha256 of the weights, fetched if need be, and the version of what runs them.
+
+        Of a folder, as some exports are, it covers the names and contents of all files in it.
 
         Raises:
             ComponentError: The weights are not here and cannot be downloaded.
         """
-        if not self.file.is_file():
-            return {}
-        with self.file.open("rb") as opened:
-            return {"weights": hashlib.file_digest(opened, "sha256").hexdigest()}
+        found = {"weights": _sha256(self.file)}
+        if self.file.suffix == ".onnx":
+            found["onnxruntime"] = runtime_version()
+        return found
 
     @property
     def file(self) -> Path:
@@ -117,10 +115,11 @@ class Model:
     def _loaded(self) -> tuple[Any, int]:
         """Load the model, try it on a black picture, and find the number of its class `person`."""
         self._check_settings()
-        yolo = _ultralytics().YOLO
+        yolo = import_quietly().YOLO
         try:
             model = yolo(self.file, task=self.task)
             tried = self._predict(model, [np.zeros((64, 64, 3), np.uint8)])[0]
+            keep_to_share(model, self.file)
         except Exception as error:  # whatever a wrong file makes ultralytics raise
             why = next(iter(str(error).splitlines()), type(error).__name__)
             raise ComponentError(
@@ -180,7 +179,7 @@ def _models() -> Path:
 
 def _download(file: Path) -> str:
     """Let ultralytics fetch a published model; say why it is not there then, or nothing."""
-    _ultralytics()
+    import_quietly()
     from ultralytics.utils.downloads import attempt_download_asset
 
     try:
@@ -197,8 +196,11 @@ def _half_precision() -> dict[str, Any]:
     return {"quantize": 16} if "quantize" in DEFAULT_CFG_DICT else {"half": True}
 
 
-def _ultralytics() -> Any:
-    """Import ultralytics, quiet unless the user wants it otherwise."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    return importlib.import_module("ultralytics")
+def _sha256(path: Path) -> str:
+    """Hash a file, or the names and contents of all files of a folder."""
+    if path.is_file():
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = [f"{file.relative_to(path).as_posix()} {_sha256(file)}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

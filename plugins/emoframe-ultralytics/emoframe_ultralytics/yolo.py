@@ -55,7 +55,7 @@ class Yolo:
         return [_boxes(result) for result in self._model.persons([*frames.rgb])]
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the sha256 of the weights, fetched if need be; of a folder nothing is said.
+        """Return the sha256 of the weights, fetched if need be, and the version that runs them.
 
         Raises:
             ComponentError: The weights are not here and cannot be downloaded.

@@ -70,7 +70,7 @@ class YoloPose:
         return map(partial(self._measure, track), chunks)
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the sha256 of the weights, fetched if need be; of a folder nothing is said.
+        """Return the sha256 of the weights, fetched if need be, and the version that runs them.
 
         Raises:
             ComponentError: The weights are not here and cannot be downloaded.

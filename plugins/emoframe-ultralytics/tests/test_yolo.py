@@ -6,11 +6,15 @@ import hashlib
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from emoframe_ultralytics import emoframe_components
+from emoframe_ultralytics.runtime import keep_to_share, threads
 from emoframe_ultralytics.yolo import Yolo
 
 from emoframe.core.errors import ComponentError
@@ -87,6 +91,101 @@ def test_the_batch_changes_the_speed_and_not_the_boxes(random_weights: Path) -> 
 def test_the_fingerprint_is_the_hash_of_the_weights(random_weights: Path) -> None:
     expected = hashlib.sha256(random_weights.read_bytes()).hexdigest()
     assert Yolo(weights=str(random_weights)).fingerprint() == {"weights": expected}
+
+
+def test_the_fingerprint_of_a_folder_is_of_its_files_wherever_it_lies(tmp_path: Path) -> None:
+    for place in ("one", "other"):
+        (tmp_path / place / "deep").mkdir(parents=True)
+        (tmp_path / place / "model.xml").write_text("graph")
+        (tmp_path / place / "deep" / "model.bin").write_bytes(b"1234")
+    one, other = (Yolo(weights=str(tmp_path / place)) for place in ("one", "other"))
+    before = one.fingerprint()
+    assert before["weights"]
+    assert before == other.fingerprint()
+    (tmp_path / "other" / "deep" / "model.bin").write_bytes(b"1235")
+    assert before != other.fingerprint()
+    (tmp_path / "one" / "model.xml").rename(tmp_path / "one" / "renamed.xml")
+    assert before != one.fingerprint()
+
+
+def test_the_fingerprint_of_an_onnx_file_names_the_version_that_runs_it(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "any.onnx").write_bytes(b"any")
+    fingerprint = Yolo(weights=str(tmp_path / "any.onnx")).fingerprint()
+    assert fingerprint["onnxruntime"] == version("onnxruntime")
+
+
+def test_what_computes_is_part_of_the_key() -> None:
+    assert all("torch" in component.needs for component in emoframe_components())
+
+
+def test_an_onnx_model_keeps_to_the_workers_share_of_threads(
+    random_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported = export(random_weights, tmp_path)
+    plain = Yolo(weights=str(exported), conf=0.0, imgsz=64)
+    expected = plain.detect(frames())
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yolo = Yolo(weights=str(exported), conf=0.0, imgsz=64)
+    found = yolo.detect(frames())
+    options = yolo._model._loaded[0].predictor.model.session.get_session_options()
+    assert options.intra_op_num_threads == 1
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_allclose(a.xyxy, b.xyxy, atol=1e-2)
+
+
+def export(weights: Path, folder: Path) -> Path:
+    """A model as an ONNX file, or a skip where it cannot be written."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from ultralytics import YOLO
+
+    copy = folder / weights.name
+    copy.write_bytes(weights.read_bytes())
+    return Path(YOLO(copy).export(format="onnx", imgsz=64, simplify=False, verbose=False))
+
+
+@pytest.mark.parametrize(("share", "most"), [("2", 2), ("16", 8), ("", 8)])
+def test_torch_keeps_to_the_workers_share_of_threads(
+    random_weights: Path, monkeypatch: pytest.MonkeyPatch, share: str, most: int
+) -> None:
+    import torch
+    from ultralytics.utils import torch_utils
+
+    asked = [1]
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: asked[-1])
+    monkeypatch.setattr(torch_utils, "NUM_THREADS", 8)  # as on a machine of more cores
+    monkeypatch.setenv("OMP_NUM_THREADS", share)
+    Yolo(weights=str(random_weights), imgsz=64).detect(frames())
+    assert asked[-1] == most
+
+
+def test_importing_ultralytics_sets_nobodys_share_of_threads() -> None:
+    code = (
+        "import os; from emoframe_ultralytics.runtime import import_quietly; import_quietly();"
+        "assert 'OMP_NUM_THREADS' not in os.environ"
+    )
+    env = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
+
+
+@pytest.mark.parametrize(
+    ("said", "share"), [("3", 3), ("4,2", 4), (None, 0), ("", 0), ("many", 0), ("-1", 0)]
+)
+def test_the_share_is_read_from_where_workers_are_told(
+    said: str | None, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert threads() == share
+
+
+def test_a_model_whose_session_is_elsewhere_keeps_its_own(tmp_path: Path) -> None:
+    for model in (object(), SimpleNamespace(predictor=SimpleNamespace(model=SimpleNamespace()))):
+        keep_to_share(model, tmp_path / "any.onnx")
 
 
 def test_a_name_is_found_in_the_folder_of_models(random_weights: Path, models: Path) -> None:
