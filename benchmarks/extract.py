@@ -186,7 +186,7 @@ def measure(side: str, videos: list[Path], settings: Perception) -> Measured:
             while process.poll() is None:
                 watched["cpu"] = max(watched["cpu"], _cpu(tree))
                 watched["peak"] = max(watched["peak"], _memory(tree))
-                time.sleep(0.1)
+                time.sleep(1.0)  # to sum the pages of all processes up takes a while itself
 
         thread = threading.Thread(target=watch)
         thread.start()
@@ -252,7 +252,7 @@ def cost(video: Path, settings: Perception) -> dict[str, float]:
         timed("detect", lambda: [detect(chunk) for chunk in chunks])
         list(pose.estimate([chunks[0]], track))
         timed("pose", lambda: list(pose.estimate(chunks, track)))
-        list(encode(encoder.part, chunks[:1], track))
+        list(encode(encoder.part, chunks[:1], _whole(chunks[:1])))
         timed("encode", lambda: list(encode(encoder.part, chunks, track)))
     return clock
 
