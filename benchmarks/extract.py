@@ -299,7 +299,7 @@ def compare(folder: Path, given: argparse.Namespace) -> None:
     if given.memory:
         peaks = []
         for minutes in given.memory:
-            video = looped(source, folder / f"{minutes}.mp4", int(minutes * 600), 10)
+            video = looped(source, folder / f"{minutes}.mp4", int(minutes * 300), 5)
             settings = perception(folder / f"store-{minutes}", given.yolo, dinov2)
             found = measure("emoframe", [video], settings)
             peaks.append(found.peak)

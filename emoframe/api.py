@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from emoframe.core.errors import ConfigError, DataError, EmoframeError, Problem
 from emoframe.core.registry import create
 from emoframe.core.schema import plain
 from emoframe.evidence.compare import Trained, compare, save
-from emoframe.evidence.evaluate import evaluate, summary
+from emoframe.evidence.evaluate import evaluate, one_protocol, summary
 from emoframe.evidence.metrics import check_reason
 from emoframe.evidence.predict import predict
 from emoframe.evidence.sweep import load_sweep, row_folder, seeds_of
@@ -101,12 +102,14 @@ def sweep(
     Raises:
         ConfigError: With everything that is wrong with any row, before anything is trained.
         RunError: The reason for opening test says nothing.
+        DataError: The rows are of different protocols.
     """
     if test:
         check_reason(test)
     if isinstance(source, Mapping) and overrides:
         raise ConfigError([Problem("", "overrides change a sweep file, not one that was loaded")])
     rows = source if isinstance(source, Mapping) else load_sweep(source, overrides)
+    one_protocol(_protocols(rows))
     trained = {
         name: _train_row(experiments, Path(run) / row_folder(name), on_epoch, on_run)
         for name, experiments in rows.items()
@@ -115,6 +118,13 @@ def sweep(
     table = compare(trained, split, test)
     save(table, Path(run), split)
     return table
+
+
+def _protocols(rows: Mapping[str, Sequence[Experiment]]) -> Iterator[str]:
+    """Yield the protocol of each row whose data set can be made; the others will say why not."""
+    for experiments in rows.values():
+        with suppress(EmoframeError):
+            yield create("dataset", experiments[0].dataset).protocol
 
 
 def _train_row(

@@ -85,7 +85,7 @@ def compare(rows: Mapping[str, Trained], split: str = "val", reason: str = "") -
     """
     if not rows:
         raise DataError("there is nothing to compare: no row was given")
-    one_protocol(run for row in rows.values() for run in row.runs)
+    one_protocol(run.card["protocol"] for row in rows.values() for run in row.runs)
     judged: dict[str, _Judged | str] = {}
     for name, row in rows.items():
         try:

@@ -104,7 +104,7 @@ def summary(
         DataError: The runs are of different protocols.
         EmoframeError: As `evaluate`.
     """
-    one_protocol(runs)
+    one_protocol(run.card["protocol"] for run in runs)
     scores: list[Scores] = []
     for run in runs:
         scores.append(evaluate(run, split, reason))
@@ -136,13 +136,13 @@ def summary(
     return result
 
 
-def one_protocol(runs: Iterable[Run]) -> None:
-    """Refuse runs of different protocols, which answer different questions.
+def one_protocol(protocols: Iterable[str]) -> None:
+    """Refuse results of different protocols, which answer different questions.
 
     Raises:
         DataError: There are several; a copy that is not whole makes a protocol of its own.
     """
-    names = dict.fromkeys(run.card["protocol"] for run in runs)
+    names = dict.fromkeys(protocols)
     if len(names) > 1:
         raise DataError(
             f"results of the protocols {' and '.join(names)} never stand in one table; put each "

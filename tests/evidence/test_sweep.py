@@ -174,6 +174,15 @@ def test_rows_on_other_data_are_not_compared(
     assert not [name for name in table if name.startswith("vs ")]
 
 
+def test_rows_of_different_protocols_are_refused_before_anything_is_trained(
+    written: Write, tmp_path: Path, small: list[str]
+) -> None:
+    file = written(ROWS.replace("small: []", "small: [dataset.world=slow]"))
+    with pytest.raises(DataError, match="planted:slow .*never stand in one table"):
+        api.sweep(file, tmp_path / "runs", [*small, "seeds=1"])
+    assert not (tmp_path / "runs").exists()
+
+
 def test_rows_of_different_protocols_are_refused_before_anything_is_opened(swept: Path) -> None:
     one, other = runs_of(swept, "small"), runs_of(swept, "big-one")
     protocol = one[0].card["protocol"]
