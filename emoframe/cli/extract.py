@@ -69,7 +69,7 @@ def command(
         rows([{key: row[key] for key in ("video", "stage", "reason")} for row in failed])
     if failed:
         count = len({row["video"] for row in failed})
-        note(stopped or f"{count} of {share} videos failed; --retry-failed tries them again")
+        note(stopped or f"{count} of {share} videos failed; --retry-failed tries them all the same")
         raise typer.Exit(EXIT_SOME_FAILED)
 
 

@@ -23,6 +23,8 @@ TemporalEncoder = Annotated[dict[str, Any], Part("temporal_encoder")]
 Pooling = Annotated[dict[str, Any], Part("pooling")]
 
 
+OWN_POSES = "pose_estimator"
+"""What `features` calls the stage of the pose estimator, whichever that is."""
 NAMED = re.compile(r"[a-z][a-z0-9_]*@[0-9a-f]{4,64}")
 """A stage and the beginning of its key."""
 
@@ -148,8 +150,8 @@ class Experiment:
     Attributes:
         dataset: Names the items, their labels and their subjects.
         features: Where each input of the model comes from: `dataset` where the data set brings it
-            along, else the name of a stage of the store. `name@key` is a stage that was made
-            with other settings or elsewhere, see `emoframe store ls`.
+            along, `pose_estimator` (or its name) where that measures it. `name@key` is a stage
+            that was made with other settings or elsewhere, see `emoframe store ls`.
         perception: How the store is filled; null where the data set brings everything along.
         privacy: What may leave the store.
         view: How a clip is sampled.
@@ -215,4 +217,4 @@ def _unstored(features: Mapping[str, Any], perception: Any) -> list[Problem]:
 def _stages(perception: Mapping[str, Any]) -> list[str]:
     """Name the stages that the model can read, in unchecked data."""
     estimator = perception.get("pose_estimator", {"type": "mediapipe"})
-    return [estimator.get("type", "mediapipe")] if is_mapping(estimator) else []
+    return [OWN_POSES, estimator.get("type", "mediapipe")] if is_mapping(estimator) else []

@@ -15,7 +15,7 @@ import torch
 from emoframe.core.errors import DataError
 from emoframe.interfaces import Dataset
 from emoframe.learning.clips import Loader
-from emoframe.learning.experiment import Experiment
+from emoframe.learning.experiment import OWN_POSES, Experiment
 from emoframe.perception.entries import entries, find_hash
 from emoframe.perception.read import finished, keypoints_of
 from emoframe.perception.settings import Perception
@@ -66,7 +66,7 @@ def from_store(perception: Perception, source: str = "", dataset: str = "") -> L
     Raises:
         DataError: There is no such stage.
     """
-    name, named, start = source.partition("@")
+    name, named, start = ("" if source == OWN_POSES else source).partition("@")
     if named:
         key = _named_key(perception.store, name, start)
     else:

@@ -184,7 +184,7 @@ class _Clerk:
         if self.max_failures is not None and len(self.failed) > self.max_failures:
             first = next(row for row in self.rows if row.status == "failed")
             raise StoppedError(
-                f"stopped: {len(self.failed)} videos failed and --max-failures allows "
+                f"stopped: failed videos: {len(self.failed)}, and --max-failures allows "
                 f"{self.max_failures}; what is done is kept. The first: {first.video.name}: "
                 f"{first.reason}",
                 self.rows,

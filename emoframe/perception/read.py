@@ -31,11 +31,12 @@ def finished(store: Path, digest: str, name: str, key: str, item: str) -> Stage:
     stage = Store(Path(store)).stage(digest, name, key)
     if not stage.exists():
         raise DataError(
-            f"{item}: the store {store} has no {name} features of it for these settings and "
+            f"{item}: the store {str(store)!r} has no {name} features of it for these settings and "
             "versions; run emoframe extract first"
         )
     if stage.status == "failed":
-        raise DataError(f"{item}: has no {name} features: {stage.reason}")
+        reason = stage.reason.removeprefix(f"{Path(item).name}: ")
+        raise DataError(f"{item}: has no {name} features: {reason}")
     return stage
 
 

@@ -32,7 +32,7 @@ def config(make_video: Callable[..., Path], tmp_path: Path) -> Path:
     file.write_text(
         "base: videos\n"
         f"dataset: {{type: manifest, path: {tmp_path / 'videos.csv'}}}\n"
-        "features: {keypoints: centre}\n"
+        "features: {keypoints: pose_estimator}\n"
         "perception:\n"
         f"  store: {tmp_path / 'store'}\n"
         "  detector: {type: square}\n"
@@ -72,7 +72,7 @@ def test_a_stage_is_named_by_as_much_of_its_key_as_tells_it_from_others(
     assert len(load(SampleRef("3.mp4", video=Path("nowhere/3.mp4")))) == 23
     with pytest.raises(DataError, match=r"there is no such stage in the store .*centre@"):
         from_store(named.perception, "centre@0000", "manifest")
-    with pytest.raises(ConfigError, match="must be one of 'dataset', 'centre'"):
+    with pytest.raises(ConfigError, match="must be one of 'dataset', 'pose_estimator', 'centre'"):
         api.load(config, ["features.keypoints=center"])
 
 

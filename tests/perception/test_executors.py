@@ -279,7 +279,7 @@ def test_an_extraction_stops_when_more_videos_have_failed_than_allowed(
     assert {row.item.id for row in rows if row.status == "failed"} == {"30.mp4", "gone.mp4"}
     few = How(workers=2, max_failures=1)
     with pytest.raises(
-        StoppedError, match="2 videos failed and --max-failures allows 1"
+        StoppedError, match="failed videos: 2, and --max-failures allows 1"
     ) as stopped:
         extract([*more, *videos[3:]], bad, few)
     assert {row.item.id for row in stopped.value.rows} >= {"30.mp4", "gone.mp4"}
