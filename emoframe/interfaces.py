@@ -4,6 +4,10 @@ A part need not inherit from anything; it has these methods and is declared as a
 constructor takes keyword-only, annotated, plain-data parameters (the signature is the config
 schema) and, by name, the wiring numbers of its kind that it wants. Weights load on the first call.
 
+A part of perception may have `fingerprint() -> dict[str, str]`, hashes of the weights that it
+loads, and name in `not_in_key` the parameters that do not decide its results: how fast it works
+(`batch`), or where something lies whose hash is in the fingerprint. Both go into the stage's key.
+
 Letters of the shape suffixes, here and in the code:
     N clips, T frames, S tokens, V joints, C channels, D features, K classes, B boxes.
 Masks are true where data is valid. What a mask hides must not change any result.

@@ -60,6 +60,8 @@ def check_component(kind: str, name: str) -> None:
     assert locate(parts.offer(name)).doc, f"{label}: {cls.__name__} has no docstring"
     bare = [param.name for param in documented.values() if not param.doc]
     assert not bare, f"{label}: the docstring does not say what {', '.join(bare)} means (Args:)"
+    strange = set(getattr(cls, "not_in_key", ())) - set(documented)
+    assert not strange, f"{label}: not_in_key names {min(strange)!r}, which is no parameter"
     part = _build(kind, name)
     lacking = [member for member in _members(kind) if not _has(part, member)]
     assert not lacking, f"{label}: lacks {', '.join(lacking)} of {PROTOCOLS[kind].__name__}"

@@ -4,8 +4,8 @@ Four sorts of stage follow one another: the detector's (decode, find everybody),
 person), the pose estimator's and the frame encoders'. A key covers the part's settings with all
 defaults, the versions of the code that runs (emoframe, the plugin, what it needs, the decoder), the
 hash of its weights, and the keys of what it reads: another encoder leaves the poses as they are,
-another detector changes all that follows. What decides how fast, not what, is left out (the device,
-`batch`, `timeout_s`), and so is where weights lie, since their hash says what they are.
+another detector changes all that follows. The device decides how fast, not what, and is left out;
+so are the parameters that a part itself names in `not_in_key`.
 """
 
 from __future__ import annotations
@@ -14,25 +14,22 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from emoframe.core.checker import Checker
 from emoframe.core.errors import ConfigError, Problem
 from emoframe.core.plugins import Offer
 from emoframe.core.registry import create, registry
-from emoframe.core.schema import parameters, part_of, plain
+from emoframe.core.schema import kind_of, parameters, plain
 from emoframe.perception.crop import CropSettings
 from emoframe.perception.settings import Perception
 
 CROP = "crop"
-SPEED = {"batch", "timeout_s"}
-PLACES = {"weights", "model", "model_folder", "binary", "folder"}
-"""Parameters that are left out of a key: always, or where the part has a fingerprint."""
 LIBRARIES = ("av", "numpy", "opencv-python", "opencv-python-headless", "scipy")
 
 
@@ -43,7 +40,7 @@ class StagePart:
     Attributes:
         name: What its stage is called in the store: its registered name, or a frame encoder's own.
         part: The instance; it may have `fingerprint()`, a dict of its weights' hashes.
-        config: Its type and parameters, all defaults filled in.
+        config: Its type and the parameters that decide its results, all defaults filled in.
         versions: Version of each package that takes part, by name.
     """
 
@@ -169,7 +166,8 @@ def stage_part(
     if filled is None or checker.problems:
         raise ConfigError(checker.problems)
     part = create(kind, filled, {"device": device})
-    return StagePart(name or filled["type"], part, plain(filled), _versions(kind, filled))
+    config = plain(_deciding(kind, filled))
+    return StagePart(name or filled["type"], part, config, _versions(kind, filled))
 
 
 def stage_keys(parts: Parts) -> StageKeys:
@@ -200,23 +198,13 @@ def stage_keys(parts: Parts) -> StageKeys:
 
 
 def _key(part: StagePart, reads: Sequence[StageKey]) -> StageKey:
-    fingerprint = part.fingerprint()
     content = {
-        "config": _deciding(part.config, SPEED | (PLACES if fingerprint else set())),
+        "config": dict(part.config),
         "versions": {**_libraries(), **part.versions},
-        "fingerprint": fingerprint,
+        "fingerprint": part.fingerprint(),
         "reads": sorted(stage.key for stage in reads),
     }
     return StageKey(part.name, content)
-
-
-def _deciding(config: Mapping[str, Any], left_out: set[str]) -> dict[str, Any]:
-    """Return the parameters that decide a result, those of parts inside included."""
-    return {
-        name: _deciding(value, left_out) if isinstance(value, Mapping) else value
-        for name, value in config.items()
-        if name not in left_out
-    }
 
 
 @functools.cache
@@ -229,17 +217,27 @@ def _libraries() -> Mapping[str, str]:
     return found
 
 
+def _deciding(kind: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what a part, and each part inside it, says does not decide its results."""
+    left_out = getattr(registry(kind).get(node["type"]), "not_in_key", ())
+    kept = {name: value for name, value in node.items() if name not in left_out}
+    return kept | {name: _deciding(*inner) for name, inner in _inside(kind, node) if name in kept}
+
+
 def _versions(kind: str, node: Mapping[str, Any]) -> dict[str, str]:
     """Say which code runs: the packages of a part and of the parts inside it."""
-    parts = registry(kind)
-    found = _packages(parts.offer(node["type"]))
-    for param in parameters(parts.get(node["type"]), parts.kind).values():
-        inner, annotations = node.get(param.name), (param.annotation, *get_args(param.annotation))
-        mark = next((mark for one in annotations if (mark := part_of(one))), None)
-        if mark and inner:
-            nested = _versions(mark.kind, inner)
-            found |= {f"{param.name}.{package}": text for package, text in nested.items()}
+    found = _packages(registry(kind).offer(node["type"]))
+    for name, inner in _inside(kind, node):
+        found |= {f"{name}.{package}": text for package, text in _versions(*inner).items()}
     return found
+
+
+def _inside(kind: str, node: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, Any]]]:
+    """Yield the parameters of a part that hold a part, with its kind and node."""
+    parts = registry(kind)
+    for param in parameters(parts.get(node["type"]), parts.kind).values():
+        if (held := kind_of(param.annotation)) and node.get(param.name):
+            yield param.name, (held, node[param.name])
 
 
 def _packages(offer: Offer) -> dict[str, str]:

@@ -88,6 +88,7 @@ class Colour:
 
     reads_keypoints = False
     out_dim = 3
+    not_in_key = ("batch",)
 
     def __init__(self, *, every: int = 2, span: int = 1, size: int = 16, batch: int = 1) -> None:
         self.every, self.span, self.size, self.batch = every, span, size, batch

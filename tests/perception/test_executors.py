@@ -29,7 +29,7 @@ from emoframe.perception.job import Job
 from emoframe.perception.pipeline import How, StoppedError, extract
 from emoframe.perception.read import read_features
 from emoframe.perception.settings import CropSettings, Perception
-from emoframe.perception.stages import build_parts, stage_keys
+from emoframe.perception.stages import build_parts, stage_keys, stage_part
 from emoframe.perception.upkeep import verify
 from emoframe.perception.work import VideoWork
 from emoframe.records import Frames, Keypoints, Track
@@ -115,6 +115,16 @@ def test_exactly_the_stages_run_again_that_read_what_was_changed(
     extract(videos[:1], perception(tmp_path), HERE)
     rows = extract(videos[:1], perception(tmp_path, **changed), HERE)
     assert [row.stage for row in rows if row.status == "ok"] == again
+
+
+def test_only_what_a_part_itself_names_is_left_out_of_its_key() -> None:
+    pose = stage_part("pose_estimator", {"type": "centre", "pause_s": 1.0})
+    assert pose.config == {"type": "centre", "pause_s": 1.0, "dies_at": 0, "fails_at": 0}
+    assert "batch" not in stage_part("frame_encoder", {"type": "colour", "batch": 3}).config
+    inside = {part: {"type": "mediapipe"} for part in ("body", "face", "hands")}
+    merged = stage_part("pose_estimator", {"type": "merge", **inside}).config
+    assert "smooth" in merged["face"]
+    assert "model" not in merged["face"]
 
 
 def test_worker_processes_store_what_one_process_stores(videos: list[Path], tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ class MediaPipe:
             Tasks without it look at every frame for itself, which is slower.
     """
 
+    not_in_key = ("model",)
+
     layout = "openpose_137"
 
     def __init__(

@@ -56,6 +56,8 @@ class OpenPose:
             OpenPose is either for CPU or for GPU.
     """
 
+    not_in_key = ("binary", "model_folder", "timeout_s")
+
     layout = OPENPOSE_137.name
 
     def __init__(

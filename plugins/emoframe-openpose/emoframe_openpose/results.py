@@ -49,6 +49,8 @@ class OpenPoseJson:
             Results of scales 5 and 6 look like these and are not: they would be squeezed.
     """
 
+    not_in_key = ("folder",)
+
     layout = OPENPOSE_137.name
 
     def __init__(self, *, folder: Path, scale: Scale = "source") -> None:

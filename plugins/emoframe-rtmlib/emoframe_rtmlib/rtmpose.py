@@ -41,6 +41,8 @@ class RtmPose:
         device: Where it computes: `cpu`, `cuda:0`, ...
     """
 
+    not_in_key = ("weights", "batch")
+
     layout = "openpose_137"
 
     def __init__(

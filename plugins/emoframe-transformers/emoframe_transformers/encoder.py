@@ -33,6 +33,8 @@ class TransformersEncoder(ABC):
         device: Where it computes.
     """
 
+    not_in_key = ("weights", "batch")
+
     name: ClassVar[str]
     classes: ClassVar[dict[str, str]]
     scale: ClassVar[Scale] = IMAGENET

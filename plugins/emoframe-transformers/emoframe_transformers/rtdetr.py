@@ -41,6 +41,8 @@ class RtDetr:
         device: Where it computes: `cpu`, `cuda:0`, ...
     """
 
+    not_in_key = ("weights", "batch")
+
     def __init__(
         self,
         *,

@@ -28,6 +28,8 @@ class Yolo:
         device: Where it computes: `cpu`, `cuda:0`, ...
     """
 
+    not_in_key = ("weights", "batch")
+
     def __init__(
         self,
         *,

@@ -40,6 +40,8 @@ class YoloPose:
         device: Where it computes: `cpu`, `cuda:0`, ...
     """
 
+    not_in_key = ("weights", "batch")
+
     layout = "openpose_137"
 
     def __init__(
