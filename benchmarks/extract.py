@@ -16,20 +16,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import av
 import cv2
 import numpy as np
-import psutil
+from processes import Measured, measure, ready
 from rich.console import Console
 from rich.table import Table
 
@@ -41,33 +38,6 @@ from emoframe.perception.stages import build_parts
 from emoframe.records import Frames, Track
 
 EVERY, SIZE = 6, 224
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One side.
-
-    Attributes:
-        frames: Frames done.
-        seconds: Wall clock, models loaded.
-        cpu: CPU seconds of all its processes.
-        peak: Most memory of all its processes together, bytes.
-    """
-
-    frames: int
-    seconds: float
-    cpu: float
-    peak: int
-
-    @property
-    def rate(self) -> float:
-        """Frames per second."""
-        return self.frames / self.seconds
-
-    @property
-    def cores(self) -> float:
-        """Cores kept busy."""
-        return self.cpu / self.seconds
 
 
 def perception(store: Path, yolo: Path, dinov2: Path) -> Perception:
@@ -162,67 +132,11 @@ def emoframe(videos: list[Path], settings: Perception) -> int:
     return sum(row.frames for row in rows if row.stage == "mediapipe")
 
 
-def ready() -> None:
-    """Tell the measuring process that the models are loaded."""
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-
-
-def measure(side: str, videos: list[Path], settings: Perception) -> Measured:
-    """Run one side in a process of its own, and watch it and its children from `ready` on."""
+def run_side(side: str, videos: list[Path], settings: Perception) -> Measured:
+    """Run one side in a process of its own."""
     node = json.dumps([str(settings.store), settings.detector["weights"],
                        settings.frame_encoders["dinov2"]["weights"]])  # fmt: skip
-    command = [sys.executable, __file__, "--side", side, node, *map(str, videos)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        tree = psutil.Process(process.pid)
-        for line in process.stdout:
-            if line == "ready\n":
-                break
-        started, before = time.perf_counter(), _cpu(tree)
-        watched: dict[str, float] = {"cpu": before, "peak": 0}
-
-        def watch() -> None:
-            while process.poll() is None:
-                watched["cpu"] = max(watched["cpu"], _cpu(tree))
-                watched["peak"] = max(watched["peak"], _memory(tree))
-                time.sleep(1.0)  # to sum the pages of all processes up takes a while itself
-
-        thread = threading.Thread(target=watch)
-        thread.start()
-        frames = int(process.stdout.read().split()[-1])
-        seconds = time.perf_counter() - started
-        process.wait()
-        thread.join()
-    return Measured(frames, seconds, watched["cpu"] - before, int(watched["peak"]))
-
-
-def _tree(process: psutil.Process) -> Iterator[psutil.Process]:
-    try:
-        yield from [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-
-
-def _cpu(process: psutil.Process) -> float:
-    total = 0.0
-    for one in _tree(process):
-        try:
-            times = one.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system + (times.children_user if one is process else 0)
-    return total
-
-
-def _memory(process: psutil.Process) -> int:
-    total = 0
-    for one in _tree(process):
-        try:
-            total += one.memory_full_info().uss
-        except psutil.NoSuchProcess:
-            continue
-    return total
+    return measure([__file__, "--side", side, node, *map(str, videos)])
 
 
 def cost(video: Path, settings: Perception) -> dict[str, float]:
@@ -301,7 +215,7 @@ def compare(folder: Path, given: argparse.Namespace) -> None:
         for minutes in given.memory:
             video = looped(source, folder / f"{minutes}.mp4", int(minutes * 300), 5)
             settings = perception(folder / f"store-{minutes}", given.yolo, dinov2)
-            found = measure("emoframe", [video], settings)
+            found = run_side("emoframe", [video], settings)
             peaks.append(found.peak)
             console.print(
                 f"{minutes:g} min, {found.frames} frames: peak {found.peak / 2**20:.0f} MiB"
@@ -312,7 +226,7 @@ def compare(folder: Path, given: argparse.Namespace) -> None:
         looped(source, folder / f"{n}.mp4", given.frames + n, 25) for n in range(given.videos)
     ]
     settings = perception(folder / "store", given.yolo, dinov2)
-    sides = {name: measure(name, videos, settings) for name in ("script", "emoframe")}
+    sides = {name: run_side(name, videos, settings) for name in ("script", "emoframe")}
     clock = cost(videos[0], settings)
     cores = len(os.sched_getaffinity(0))
     table = Table("", "frames", "seconds", "frames/s", "cores busy", "peak MiB")
