@@ -21,6 +21,7 @@ from emoframe.core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from emoframe.api import evaluate, extract, load_run, predict, sweep, train
+    from emoframe.core.files import file_hash
     from emoframe.core.plugins import component
     from emoframe.core.registry import build
     from emoframe.perception.keypoint_files import read_openpose_people
@@ -35,6 +36,7 @@ __all__ = [
     "component",
     "evaluate",
     "extract",
+    "file_hash",
     "hookimpl",
     "load_run",
     "predict",
@@ -47,6 +49,7 @@ _HOME = {
     "build": "emoframe.core.registry",
     "component": "emoframe.core.plugins",
     "evaluate": "emoframe.api",
+    "file_hash": "emoframe.core.files",
     "extract": "emoframe.api",
     "load_run": "emoframe.api",
     "predict": "emoframe.api",

@@ -5,7 +5,6 @@ Only names that the store itself gives count, and no link is followed: it may le
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,12 +40,6 @@ def stages(root: Path) -> Iterator[tuple[Path, Index | DamagedError]]:
                 continue
             if index is not None:
                 yield folder, index
-
-
-def file_hash(file: Path) -> str:
-    """Return the sha256 of a file in hex, read piece by piece."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _is_hash(name: str) -> bool:

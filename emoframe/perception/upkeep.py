@@ -21,9 +21,10 @@ from typing import Literal
 import numpy as np
 
 from emoframe.core.errors import DataError
+from emoframe.core.files import file_hash
 from emoframe.perception.entries import Entry, with_reads
 from emoframe.perception.index import INDEX, LOCK, SHORT, DamagedError, Index, read_index
-from emoframe.perception.inventory import file_hash, stage_folders, video_folders
+from emoframe.perception.inventory import stage_folders, video_folders
 from emoframe.perception.ledger import Ledger, check, ledgers
 from emoframe.perception.store import StoreError, writing
 
@@ -208,7 +209,7 @@ def _verify_stage(folder: Path, index: Index) -> Iterator[Finding]:
             yield Finding(path, _NOBODYS)
     for shard in index.shards:
         try:
-            changed = file_hash(folder / shard.file) != shard.sha256
+            changed = file_hash(folder / shard.file, fresh=True) != shard.sha256
             why = "has changed since it was written" if changed else ""
         except OSError as error:
             why = f"cannot be read ({error.strerror})"

@@ -14,8 +14,6 @@ its hash: no network is reached, lists of other files and text painted as pictur
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import mmap
 import os
 import stat
@@ -33,6 +31,7 @@ from av.video.frame import PictureType
 from numpy.typing import NDArray
 
 from emoframe.core.errors import DataError
+from emoframe.core.files import file_hash
 from emoframe.records import Frames
 
 Decoded = Iterator[tuple[NDArray[np.uint8], float]]
@@ -71,18 +70,11 @@ def video_hash(path: Path) -> str:
     Raises:
         DataError: The file is missing, empty or cannot be read.
     """
-    found = _check(path)
+    _check(path)
     try:
-        return _sha256(path.resolve(), found.st_size, found.st_mtime_ns)
+        return file_hash(path)
     except OSError as error:
         raise _error(path, f"cannot be read ({error.strerror}); copy it again") from error
-
-
-@functools.lru_cache(maxsize=4096)
-def _sha256(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
-    """Hash a file once, until it is written again: training asks for it every epoch."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def probe(path: Path) -> VideoInfo:

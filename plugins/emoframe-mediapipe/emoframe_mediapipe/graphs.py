@@ -8,7 +8,6 @@ they report their use to Google and cannot be told not to, so Tasks run on what 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -223,12 +222,6 @@ def task_file(model: Path | None) -> Path | None:
             )
         )
     return file
-
-
-def sha256(file: Path) -> str:
-    """Return the hash of a file in hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _lacking() -> ComponentError:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from annotated_types import Ge, Le
 
+from emoframe import file_hash
 from emoframe.records import Keypoints
 from emoframe.skeleton import MEDIAPIPE_TO_OPENPOSE_137
 from emoframe_mediapipe.canvas import canvases, paste
-from emoframe_mediapipe.graphs import Graph, Settings, open_graph, sha256, task_file
+from emoframe_mediapipe.graphs import Graph, Settings, open_graph, task_file
 from emoframe_mediapipe.points import BODY, POINTS, mask_unseen
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class MediaPipe:
             ComponentError: No mediapipe that works is installed, or its models are not here.
         """
         file = task_file(self.model)
-        models = {} if file is None else {"model": sha256(file)}
+        models = {} if file is None else {"model": file_hash(file)}
         return {"mediapipe": version("mediapipe"), **models}
 
     def _measure(

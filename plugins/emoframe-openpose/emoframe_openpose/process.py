@@ -9,8 +9,6 @@ they are named to it instead.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
 import re
 import shutil
@@ -22,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from emoframe import ComponentError, DataError
+from emoframe import ComponentError, DataError, file_hash
 from emoframe_openpose.guard import Guard
 
 NAMES = ("openpose.bin", "openpose")
@@ -212,14 +210,4 @@ def hashes(program: Program) -> dict[str, str]:
     files = {program.path.name: program.path}
     if program.models is not None:
         files |= {name: program.models / name for name in MODELS}
-    return {
-        name: _sha256(file, file.stat().st_size, file.stat().st_mtime_ns)
-        for name, file in files.items()
-    }
-
-
-@functools.lru_cache(maxsize=64)
-def _sha256(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
-    """Hash a file once, until it is written again."""
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return {name: file_hash(file) for name, file in files.items()}

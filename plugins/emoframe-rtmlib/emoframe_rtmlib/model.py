@@ -10,7 +10,6 @@ they wait, although other workers need the cores.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -141,12 +140,6 @@ def find(weights: str) -> Path:
         f"such as {PUBLISHED}{DEFAULT}.zip, take end2end.onnx out of it, and "
         + (f"put it at {kept}" if bare else "give weights=PATH of it")
     )
-
-
-def sha256(file: Path) -> str:
-    """Return the hash of a file in hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _models() -> Path:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from annotated_types import Ge, Le
 
+from emoframe import file_hash
 from emoframe.records import Keypoints
 from emoframe.skeleton import WHOLEBODY_133_TO_OPENPOSE_137
-from emoframe_rtmlib.model import DEFAULT, POINTS, Model, find, runtime_version, sha256
+from emoframe_rtmlib.model import DEFAULT, POINTS, Model, find, runtime_version
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,7 +79,7 @@ class RtmPose:
         Raises:
             ComponentError: The weights are not here.
         """
-        return {"weights": sha256(find(self.weights)), "onnxruntime": runtime_version()}
+        return {"weights": file_hash(find(self.weights)), "onnxruntime": runtime_version()}
 
     def _measure(self, model: Model, track: Track, chunk: Frames) -> Keypoints:
         box = track.box[chunk.index]

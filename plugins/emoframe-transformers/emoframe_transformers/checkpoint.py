@@ -7,15 +7,14 @@ a batch norm, is refused, since the library would fill it with random numbers an
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from emoframe import ComponentError
+from emoframe import ComponentError, file_hash
 from emoframe_transformers.hub import CONFIG, NESTED, WEIGHTS, Files, library
 
 if TYPE_CHECKING:
@@ -114,11 +113,7 @@ class Checkpoint:
             ComponentError: A file is not here and cannot be downloaded.
         """
         found = [self.files.find(CONFIG), self.files.find(WEIGHTS), self._of_pixels()[0]]
-        return {
-            file.name: _sha256(file, file.stat().st_size, file.stat().st_mtime_ns)
-            for file in found
-            if file
-        }
+        return {file.name: file_hash(file) for file in found if file}
 
     def load(self, precision: Precision, device: str) -> nn.Module:
         """Load the model, in evaluation mode.
@@ -183,10 +178,3 @@ class Checkpoint:
         if not isinstance(said, dict):
             raise ComponentError(f"{self.part}: {file} holds no mapping")
         return said
-
-
-@lru_cache(maxsize=64)
-def _sha256(file: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
-    """Hash a file once, until it is written again: weights take seconds to minutes to read."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

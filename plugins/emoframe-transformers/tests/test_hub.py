@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emoframe_transformers.checkpoint import IMAGENET, _sha256
+from emoframe_transformers.checkpoint import IMAGENET
 from emoframe_transformers.clip import Clip
 from emoframe_transformers.dinov2 import Dinov2
 from emoframe_transformers.rtdetr import RtDetr
 
+from emoframe.core import files
 from emoframe.core.errors import ComponentError
 from emoframe.records import Frames
 
@@ -248,9 +249,9 @@ def test_weights_are_hashed_once_until_they_are_written_again(
 ) -> None:
     folder = Path(shutil.copytree(weights("dinov2"), tmp_path / "copy"))
     before = Dinov2(weights=str(folder)).fingerprint()
-    hits = _sha256.cache_info().hits
+    hits = files._hash.cache_info().hits
     assert Dinov2(weights=str(folder)).fingerprint() == before
-    assert _sha256.cache_info().hits == hits + len(before)
+    assert files._hash.cache_info().hits == hits + len(before)
 
 
 def test_weights_of_another_model_are_refused(weights: Weights) -> None:

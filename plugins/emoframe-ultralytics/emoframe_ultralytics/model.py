@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from emoframe import ComponentError
+from emoframe import ComponentError, file_hash
 from emoframe_ultralytics.runtime import import_quietly, keep_to_share, runtime_version
 
 if TYPE_CHECKING:
@@ -199,8 +199,7 @@ def _half_precision() -> dict[str, Any]:
 def _sha256(path: Path) -> str:
     """Hash a file, or the names and contents of all files of a folder."""
     if path.is_file():
-        with path.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return file_hash(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())
-    lines = [f"{file.relative_to(path).as_posix()} {_sha256(file)}\n" for file in files]
+    lines = [f"{file.relative_to(path).as_posix()} {file_hash(file)}\n" for file in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
