@@ -72,26 +72,21 @@ def from_store(perception: Perception, source: str = "", dataset: str = "") -> L
     else:
         name, key = _own_key(keys_of(perception), name)
 
+    @functools.cache  # asked in every epoch
+    def travelled(item: str, video: Path) -> str:
+        try:
+            return find_hash(perception.store, dataset, item, file=video.name)
+        except DataError as error:
+            raise DataError(f"{video}: there is no such file, and {error}") from error
+
     def load(ref: SampleRef) -> Keypoints:
         if ref.video is None:
             raise DataError(f"{ref.id}: the data set names no video to take keypoints from")
-        digest = _digest(perception, dataset, ref.id, ref.video)
+        here = ref.video.is_file()
+        digest = video_hash(ref.video) if here else travelled(ref.id, ref.video)
         return keypoints_of(finished(perception.store, digest, name, key, str(ref.video)))
 
     return load
-
-
-def _digest(perception: Perception, dataset: str, item: str, video: Path) -> str:
-    """Return the hash of a video, or what the store knows it by where the file is not here."""
-    if video.is_file():
-        return video_hash(video)
-    try:
-        return _known(perception.store, dataset, item, file=video.name)
-    except DataError as error:
-        raise DataError(f"{video}: there is no such file, and {error}") from error
-
-
-_known = functools.cache(find_hash)  # asked in every epoch
 
 
 def keys_of(perception: Perception) -> StageKeys:

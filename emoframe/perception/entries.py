@@ -253,8 +253,8 @@ def _status_now(work: Entry) -> Status:
         os.kill(work.pid, 0)
     except ProcessLookupError:
         return "interrupted"
-    except PermissionError:
-        pass  # it lives, and is somebody else's
+    except PermissionError:  # it lives, and is somebody else's
+        return work.status
     return work.status
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from emoframe.core.errors import ComponentError, EmoframeError
 from emoframe.perception.events import Died, Event, Finished, Item
-from emoframe.perception.job import AGAIN, Fatal, Job, Note
+from emoframe.perception.failures import AGAIN
+from emoframe.perception.job import Fatal, Job, Note
 from emoframe.perception.stages import Parts
 from emoframe.perception.work import VideoWork
 from emoframe.perception.workers import run_local

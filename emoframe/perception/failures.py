@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from emoframe.core.errors import DataError, EmoframeError
-from emoframe.perception.store import DamagedError
+from emoframe.perception.index import DamagedError
 
 Stamp = tuple[int, int] | None
+AGAIN = "the next run tries it again"
 
 
 def stamp(path: Path) -> Stamp:
@@ -43,7 +44,7 @@ def failure(error: Exception, video: Path, *, changed: bool) -> str:
     sentence = isinstance(error, EmoframeError)
     reason = str(error) if sentence else f"{type(error).__name__}: {error}"
     reason = reason.replace(str(video), name)
-    again = "; the next run tries it again" if passing(error) and not sentence else ""
+    again = f"; {AGAIN}" if passing(error) and not sentence else ""
     return (reason if ascii(name)[1:-1] in reason else f"{name}: {reason}") + again
 
 

@@ -18,7 +18,6 @@ Note = Callable[[Event], None]
 """Takes what is told; what it raises ends the extraction."""
 FATAL = (StoreError, ComponentError, EmoframeError)
 """What no video could survive, from the special to the general."""
-AGAIN = "the next run tries it again"
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,6 @@ from emoframe.perception.index import (
     damaged,
     read_index,
 )
-from emoframe.perception.index import DamagedError as DamagedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -25,11 +25,12 @@ from emoframe.perception.encode import encode, stored
 from emoframe.perception.events import Begun, Emit, Event, Item, Progress, Row
 from emoframe.perception.failures import Stamp, failure, nobody, passing, stamp
 from emoframe.perception.flow import share
+from emoframe.perception.index import DamagedError
 from emoframe.perception.people import Seen, observe
 from emoframe.perception.pose import measure
 from emoframe.perception.read import keypoints_of, track_of
 from emoframe.perception.stages import Parts, StageKey, StageKeys, StagePart
-from emoframe.perception.store import DamagedError, Stage, Store, StoreError
+from emoframe.perception.store import Stage, Store, StoreError
 from emoframe.records import Boxes, Frames, Track
 
 INHERITED = "inherited"

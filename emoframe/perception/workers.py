@@ -22,7 +22,8 @@ from typing import Any
 
 from emoframe.core.errors import ComponentError, EmoframeError
 from emoframe.perception.events import Died, Event, Finished, Item, Ready
-from emoframe.perception.job import AGAIN, Fatal, Job, Note
+from emoframe.perception.failures import AGAIN
+from emoframe.perception.job import Fatal, Job, Note
 
 PATIENCE_S = 5.0
 """How long a worker may take to end by itself."""

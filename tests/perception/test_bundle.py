@@ -30,7 +30,8 @@ from emoframe.perception.bundle import export_bundle
 from emoframe.perception.bundle_import import import_bundle
 from emoframe.perception.ledger import Ledger
 from emoframe.perception.paths import last_name, portable, without_folders
-from emoframe.perception.store import DamagedError, Stage, Store, StoreError
+from emoframe.perception.index import DamagedError
+from emoframe.perception.store import Stage, Store, StoreError
 from emoframe.perception.upkeep import verify
 
 A, B, C = "aa" * 32, "bb" * 32, "cc" * 32

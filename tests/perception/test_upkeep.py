@@ -15,7 +15,8 @@ from emoframe.perception.entries import entries, with_reads
 from emoframe.perception.index import read_index
 from emoframe.perception.inventory import stage_folders, video_folders
 from emoframe.perception.ledger import Ledger
-from emoframe.perception.store import DamagedError, Stage, Store, StoreError
+from emoframe.perception.index import DamagedError
+from emoframe.perception.store import Stage, Store, StoreError
 from emoframe.perception.upkeep import Finding, gc, stats, verify
 
 A, B, KEY, OTHER = "aa" * 32, "bb" * 32, "cd" * 32, "ef" * 32
