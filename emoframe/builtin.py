@@ -35,6 +35,7 @@ COMPONENTS = (
         kind="frame_encoder",
         name="hog",
         target="emoframe.perception.frame_encoders.hog:HOG",
+        needs=("scikit-image",),
         example={"size": 32, "cells": 4},
         paper="https://doi.org/10.1109/CVPR.2005.177",
     ),
