@@ -28,9 +28,9 @@ from emoframe.core.errors import DataError
 from emoframe.perception import bundle_import, entries
 from emoframe.perception.bundle import export_bundle
 from emoframe.perception.bundle_import import import_bundle
+from emoframe.perception.index import DamagedError
 from emoframe.perception.ledger import Ledger
 from emoframe.perception.paths import last_name, portable, without_folders
-from emoframe.perception.index import DamagedError
 from emoframe.perception.store import Stage, Store, StoreError
 from emoframe.perception.upkeep import verify
 

@@ -13,8 +13,8 @@ import pytest
 
 from emoframe.core.errors import DataError
 from emoframe.perception import store as store_module
-from emoframe.perception.stages import StageKey
 from emoframe.perception.index import DamagedError
+from emoframe.perception.stages import StageKey
 from emoframe.perception.store import Stage, Store, StoreError
 
 HASH, KEY = "ab" * 32, "cd" * 32

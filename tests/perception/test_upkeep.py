@@ -12,10 +12,9 @@ import pytest
 
 from emoframe.core.errors import DataError
 from emoframe.perception.entries import entries, with_reads
-from emoframe.perception.index import read_index
+from emoframe.perception.index import DamagedError, read_index
 from emoframe.perception.inventory import stage_folders, video_folders
 from emoframe.perception.ledger import Ledger
-from emoframe.perception.index import DamagedError
 from emoframe.perception.store import Stage, Store, StoreError
 from emoframe.perception.upkeep import Finding, gc, stats, verify
 
