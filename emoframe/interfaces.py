@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import torch
 
+    from emoframe.labelling import Question, Reply, Usage
     from emoframe.records import (
         Boxes,
         Features,
@@ -93,6 +94,65 @@ class FrameEncoder(Protocol):
         `keypoints` are those of the given frames, in pixels of the given pictures; None unless
         `reads_keypoints`. What was not computed is masked, never zero.
         """
+        ...
+
+
+@runtime_checkable
+class VLMLabeler(Protocol):
+    """Asks a model what it sees in a clip, or stands in for one.
+
+    Wiring: `device`; `gold`, the label of each training clip by `Clip.key`, which only a labeler
+    that is `simulated` is given. `ask` is called from several threads at once.
+
+    It may also have: `release(clip)`, called when nothing more is asked about a clip, to delete
+    what was uploaded of it; `close()`; and, where the service works through many questions later
+    at a lower price, `submit(name, questions) -> str`, `find(name) -> str | None` (the job of that
+    name, if the service knows it) and `collect(job) -> list[Reply | CallError] | None` (in the
+    order of the questions; None while it is not done). `not_in_key` and `fingerprint` are as for
+    parts of perception.
+
+    Attributes:
+        uploads: Whether anything of a clip leaves this machine.
+        simulated: Whether no model ever sees the clip.
+        reads_keypoints: Whether it needs `Clip.keypoints`.
+        reads_video: Whether it needs `Clip.path`.
+        model: What the price table calls the model; empty where nothing is charged.
+    """
+
+    uploads: bool
+    simulated: bool
+    reads_keypoints: bool
+    reads_video: bool
+    model: str
+
+    def ask(self, question: Question) -> Reply:
+        """Put one question, once, without retrying.
+
+        Raises:
+            CallError: There is no answer; it says whether to try again. It shows no key.
+        """
+        ...
+
+    def tokens(self, question: Question) -> Usage:
+        """Return the most tokens that the question can cost, without any call."""
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """A module that turns texts into vectors.
+
+    It may have `fit(texts)`, called once with the training texts; what that finds is part of its
+    state. A text may be empty or very long.
+
+    Attributes:
+        out_dim: D.
+    """
+
+    out_dim: int
+
+    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return z_ND, one vector per text."""
         ...
 
 
@@ -205,6 +265,8 @@ PROTOCOLS: dict[str, type[Any]] = {
     "detector": Detector,
     "pose_estimator": PoseEstimator,
     "frame_encoder": FrameEncoder,
+    "vlm_labeler": VLMLabeler,
+    "text_encoder": TextEncoder,
     "keypoint_backbone": KeypointBackbone,
     "temporal_encoder": TemporalEncoder,
     "pooling": Pooling,

@@ -55,6 +55,18 @@ KINDS: dict[str, Kind] = {
             ("device",),
         ),
         Kind(
+            "vlm_labeler",
+            "asks a model what it sees in a clip, or stands in for one",
+            "ask(question: Question) -> Reply",
+            ("device", "gold"),
+        ),
+        Kind(
+            "text_encoder",
+            "turns texts into vectors",
+            "(texts: list[str]) -> z_ND",
+            module=True,
+        ),
+        Kind(
             "keypoint_backbone",
             "turns the joints of one frame into one vector",
             "(x_NTVC, mask_NTV) -> h_NTD",

@@ -17,6 +17,7 @@ from emoframe.core.errors import Problem, suggest
 from emoframe.core.schema import Part, is_mapping
 from emoframe.learning.features import KeypointView
 from emoframe.perception.settings import Perception, Privacy
+from emoframe.weak_labels.settings import WeakLabels
 
 KeypointBackbone = Annotated[dict[str, Any], Part("keypoint_backbone")]
 TemporalEncoder = Annotated[dict[str, Any], Part("temporal_encoder")]
@@ -153,6 +154,7 @@ class Experiment:
             along, `pose_estimator` (or its name) where that measures it. `name@key` is a stage
             that was made with other settings or elsewhere, see `emoframe store ls`.
         perception: How the store is filled; null where the data set brings everything along.
+        weak_labels: How a model is asked about the videos; null where none is.
         privacy: What may leave the store.
         view: How a clip is sampled.
         model: The network.
@@ -163,6 +165,7 @@ class Experiment:
     dataset: Annotated[dict[str, Any], Part("dataset")]
     features: dict[str, str] = field(default_factory=lambda: {"keypoints": "dataset"})
     perception: Perception | None = None
+    weak_labels: WeakLabels | None = None
     privacy: Privacy = field(default_factory=Privacy)
     view: ViewSettings = field(default_factory=ViewSettings)
     model: Model = field(default_factory=Model)

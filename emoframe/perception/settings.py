@@ -46,8 +46,11 @@ class Privacy:
     """What may leave the store.
 
     Attributes:
+        upload: Whether a labeler may send anything of a video to a service; its data set's terms
+            must allow it too.
         faces: In every picture that is written: `blur` hides the face and everybody else,
             `skeleton` draws the keypoints on a plain background, `show` hides nothing.
     """
 
+    upload: Literal["never", "allowed"] = "never"
     faces: Faces = "blur"

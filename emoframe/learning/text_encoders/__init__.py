@@ -1,0 +1,1 @@
+"""Parts that turn texts into vectors."""

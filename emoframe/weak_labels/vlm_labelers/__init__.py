@@ -1,0 +1,1 @@
+"""Parts that ask a model, or stand in for one."""
