@@ -50,7 +50,7 @@ class Prompt:
     Attributes:
         name: What the file is called.
         system: The system instruction.
-        text: The question.
+        text: The question, and the form of the answer in words.
         schema: JSON Schema of the answer.
         classes: Names of the classes that the answer must judge, in the order of the data set.
         codes: Name of each code by codebook: what may be seen.
@@ -177,7 +177,8 @@ class CallError(EmoframeError):
         after_s: float | None = None,
     ) -> None:
         """Keep what decides whether to try again."""
-        self.retry, self.paid, self.status, self.after_s = retry, paid, status, after_s
+        self.retry, self.paid, self.after_s = retry, paid, after_s
+        self.status: Status = status
         super().__init__(reason)
 
 

@@ -183,6 +183,8 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 
 def _nested(annotation: Any) -> bool:
     """Whether an annotation holds a section or a part somewhere inside."""
-    if part_of(annotation) or dataclasses.is_dataclass(annotation):
+    if part_of(annotation):
         return True
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return True  # a bound such as Ge(0) is an instance of one
     return any(_nested(arg) for arg in get_args(annotation) if arg is not ...)

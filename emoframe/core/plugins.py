@@ -39,6 +39,10 @@ KNOWN_ELSEWHERE: dict[tuple[str, str], str] = {
     ("pose_estimator", "openpose_json"): "emoframe-openpose",
     ("pose_estimator", "rtmpose"): "emoframe-rtmlib",
     ("pose_estimator", "yolo_pose"): "emoframe-ultralytics",
+    ("text_encoder", "bert"): "emoframe-transformers",
+    ("vlm_labeler", "gemini"): "emoframe-genai",
+    ("vlm_labeler", "openai_compatible"): "emoframe-openai",
+    ("vlm_labeler", "transformers_vlm"): "emoframe-transformers",
 }
 """Parts of emoframe that live in plugins of their own, so that a missing one can be named."""
 

@@ -42,6 +42,7 @@ class Outer:
         pooling: A part.
         path: A file.
         maybe: A part or nothing.
+        word: A word or a positive number.
     """
 
     needed: float
@@ -52,6 +53,7 @@ class Outer:
     )
     path: Path = Path("x")
     maybe: Annotated[dict[str, Any], Part("loss")] | None = None
+    word: Literal["auto"] | Annotated[int, Gt(0)] = "auto"
 
 
 def problems(data: dict[str, Any]) -> dict[str, str]:
@@ -98,6 +100,14 @@ def test_a_part_must_be_a_mapping_with_a_type(value: Any) -> None:
 @pytest.mark.parametrize("value", [True, "1.0", None, [1.0], {"a": 1}])
 def test_a_value_of_another_type_is_not_converted(value: Any) -> None:
     assert "must be float" in problems({"needed": value})["needed"]
+
+
+@pytest.mark.parametrize("word", ["auto", 5])
+def test_a_word_may_stand_beside_a_number_with_bounds(word: str | int) -> None:
+    checker = Checker()
+    section = checker.section(Outer, {"needed": 1.0, "word": word})
+    assert section is not None and section.word == word
+    assert "word" in problems({"needed": 1.0, "word": 0})
 
 
 def test_an_entry_that_is_null_is_taken_away() -> None:
