@@ -147,15 +147,20 @@ def build_parts(perception: Perception, device: str = "cpu") -> Parts:
 
 
 def stage_part(
-    kind: str, node: Mapping[str, Any], device: str = "cpu", name: str = ""
+    kind: str,
+    node: Mapping[str, Any],
+    device: str = "cpu",
+    name: str = "",
+    wiring: Mapping[str, Any] | None = None,
 ) -> StagePart:
     """Build a part from its config node.
 
     Args:
-        kind: `detector`, `pose_estimator` or `frame_encoder`.
+        kind: `detector`, `pose_estimator`, `frame_encoder` or `vlm_labeler`.
         node: `type` and parameters.
         device: Where it computes, such as `cpu` or `cuda:0`.
         name: Name of its stage; empty for its type.
+        wiring: More that its constructor is given if it asks for it.
 
     Raises:
         ConfigError: The node does not fit the part's parameters.
@@ -165,7 +170,7 @@ def stage_part(
     filled = checker.part(kind, node, kind)
     if filled is None or checker.problems:
         raise ConfigError(checker.problems)
-    part = create(kind, filled, {"device": device})
+    part = create(kind, filled, {"device": device, **(wiring or {})})
     config = plain(_deciding(kind, filled))
     return StagePart(name or filled["type"], part, config, _versions(kind, filled))
 
