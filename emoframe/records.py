@@ -8,7 +8,7 @@ anything, NaN included, and is never read. Shape letters are explained in `emofr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -150,8 +150,8 @@ class Features:
         return len(self.time_s)
 
 
-Input = Keypoints
-"""What one input of the model is before it becomes tensors."""
+Input: TypeAlias = Keypoints | Features | str
+"""What one input of the model is before it becomes tensors; a `str` is a text."""
 
 
 @dataclass(frozen=True)
@@ -190,15 +190,16 @@ class Sample:
 
     Attributes:
         id: The item's id.
-        inputs: One array per input of the model; keypoints are x_TVC.
-        masks: True where `inputs` holds data; keypoints: mask_TV.
-        times: Seconds of each of the T tokens.
-        present: False where the whole input is missing for this clip.
+        inputs: What there is of each input of the model, by name: keypoints x_TVC, frame features
+            x_TD, or a text.
+        masks: True where `inputs` holds data: mask_TV or mask_T; texts have none.
+        times: Seconds of each of the T tokens; texts have none.
+        present: False where the whole input is missing for this clip; every input has an entry.
         target: Label index, or None where it is not to be known.
     """
 
     id: str
-    inputs: Mapping[str, NDArray[Any]]
+    inputs: Mapping[str, NDArray[Any] | str]
     masks: Mapping[str, NDArray[np.bool_]]
     times: Mapping[str, NDArray[np.float64]]
     present: Mapping[str, bool]

@@ -14,15 +14,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from emoframe.core.errors import EmoframeError
+from emoframe.core.errors import ComponentError, EmoframeError
 from emoframe.core.registry import create, registry
 from emoframe.core.schema import parameters, plain
 from emoframe.core.source import locate
 from emoframe.interfaces import PROTOCOLS, Dataset
-from emoframe.learning.clips import check_keypoints
+from emoframe.learning.checks import check_features, check_keypoints
+from emoframe.learning.contract import check_text_encoder
 from emoframe.learning.data import check_refs
 from emoframe.perception.contract import PERCEPTION_CHECKS
-from emoframe.records import Output, Target
+from emoframe.records import Features, Keypoints, Output, Target
+from emoframe.weak_labels.contract import GOLD, LABELLING_CHECKS
 
 N, T, V, C, D, K = 3, 7, 5, 11, 16, 3
 WIRING: dict[str, Any] = {
@@ -34,6 +36,7 @@ WIRING: dict[str, Any] = {
     "in_dims": {"keypoints": D, "frames": 8},
     "num_classes": K,
     "class_counts": (5, 3, 2),
+    "gold": GOLD,
 }
 
 
@@ -69,22 +72,23 @@ def check_component(kind: str, name: str) -> None:
         check_dataset(part)
     if parts.kind.module:
         assert isinstance(part, nn.Module), f"{label}: is no torch.nn.Module"
-        _MODULE_CHECKS[kind](label, part.eval())
-        _check_state_dict(label, kind, name)
-    elif kind in PERCEPTION_CHECKS:
+        with suppress(*((ComponentError,) if kind == "text_encoder" else ())):  # no weights here
+            _MODULE_CHECKS[kind](label, part.eval())
+            _check_state_dict(label, kind, name)
+    elif kind in _CALL_CHECKS:
         with suppress(EmoframeError):  # its weights are not here; the sentence is all there is
-            PERCEPTION_CHECKS[kind](label, part)
+            _CALL_CHECKS[kind](label, part)
 
 
 def check_part(kind: str, part: object) -> None:
-    """Check that an instance of a perception part does what its kind promises.
+    """Check that an instance of a part that needs weights does what its kind promises.
 
-    For parts that need weights: build one with small weights of your own and hand it over. Unlike
-    in `check_component`, a part that cannot work is an error.
+    Build one with small weights of your own and hand it over. Unlike in `check_component`, a part
+    that cannot work is an error.
 
     Args:
-        kind: `detector`, `pose_estimator` or `frame_encoder`.
-        part: The instance.
+        kind: `detector`, `pose_estimator`, `frame_encoder`, `vlm_labeler` or `text_encoder`.
+        part: The instance; a text encoder that was not fitted yet, in evaluation mode.
 
     Raises:
         AssertionError: A promise is broken.
@@ -92,14 +96,16 @@ def check_part(kind: str, part: object) -> None:
     """
     lacking = [member for member in _members(kind) if not _has(part, member)]
     assert not lacking, f"{kind}: lacks {', '.join(lacking)} of {PROTOCOLS[kind].__name__}"
-    PERCEPTION_CHECKS[kind](f"{kind} {type(part).__name__}", part)
+    check = check_text_encoder if kind == "text_encoder" else _CALL_CHECKS[kind]
+    check(f"{kind} {type(part).__name__}", part)
 
 
 def check_dataset(dataset: Dataset) -> None:
     """Check that a data set whose files are there keeps its contract.
 
     Items in a fixed order; labels inside the classes for train and none for test; the sealed labels
-    are of test items; no subject on both sides; keypoints that fit the layout, missing ones masked.
+    are of test items; no subject on both sides; keypoints that fit the layout and frame features
+    that are one vector per token, missing ones masked.
 
     Args:
         dataset: The instance.
@@ -114,9 +120,14 @@ def check_dataset(dataset: Dataset) -> None:
     strange = set(dataset.test_labels()) - {ref.id for ref in test}
     assert not strange, f"test_labels() names {min(strange)!r}, which is no test item"
     for ref in [*train[:3], *test[:3]]:
-        for keypoints in dataset.load(ref).values():
-            assert dataset.layout is not None, "load() returns keypoints and `layout` is None"
-            check_keypoints(keypoints, dataset.layout, ref.id)
+        for name, found in dataset.load(ref).items():
+            known = isinstance(found, Keypoints | Features | str)
+            assert known, f"load() returns {type(found).__name__} as {name!r}"
+            if isinstance(found, Keypoints):
+                assert dataset.layout is not None, "load() returns keypoints and `layout` is None"
+                check_keypoints(found, dataset.layout, ref.id)
+            elif isinstance(found, Features):
+                check_features(found, None, ref.id)
 
 
 def _members(kind: str) -> list[str]:
@@ -260,10 +271,12 @@ def _check_loss(label: str, part: Any) -> None:
     assert loss(torch.full((N, K), 1e4)) >= 0, f"{label}: is negative"
 
 
+_CALL_CHECKS: dict[str, Callable[[str, Any], None]] = PERCEPTION_CHECKS | LABELLING_CHECKS
 _MODULE_CHECKS: dict[str, Callable[[str, Any], None]] = {
     "keypoint_backbone": _check_keypoint_backbone,
     "temporal_encoder": _check_temporal_encoder,
     "pooling": _check_pooling,
     "fusion_head": _check_fusion_head,
     "loss": _check_loss,
+    "text_encoder": check_text_encoder,
 }

@@ -25,18 +25,23 @@ from emoframe.core.registry import create
 from emoframe.core.schema import plain
 from emoframe.evidence.metrics import (
     Scores,
+    check_reason,
     correctness,
     open_test,
     openings,
     pooled,
     score,
 )
+from emoframe.interfaces import Dataset
 from emoframe.learning.clips import Clips, collate
 from emoframe.learning.data import prepare
 from emoframe.learning.model import Recognizer
 from emoframe.learning.run import Run, load_run, open_run
+from emoframe.learning.sources import name_of
 from emoframe.learning.split import NO_SUBJECTS
 from emoframe.records import Prediction
+from emoframe.weak_labels.prompt import build_prompt
+from emoframe.weak_labels.store import LabelStore
 
 MEANS = ("macro_f1", "disagreement")
 """Scores without an interval: over seeds, their mean is given."""
@@ -65,6 +70,8 @@ def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Sco
     open_run(run.folder, run.experiment, data)
     predictions = predict_clips(run, data.test if split == "test" else data.val)
     if split == "test":
+        check_reason(reason)
+        _tell_labels(run, data.dataset)
         labels = open_test(run.folder, data.dataset, reason)
         predictions = [replace(p, label=labels.get(p.id)) for p in predictions]
     scores = score(predictions, run.classes)
@@ -73,6 +80,16 @@ def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Sco
     written = _json_safe(plain(scores) | {"confusion": scores.confusion.tolist()})
     write_text(run.folder / f"scores-{split}.json", json.dumps(written, indent=1))
     return scores
+
+
+def _tell_labels(run: Run, dataset: Dataset) -> None:
+    """Keep in the label store that test is opened: prompts of later are stamped there."""
+    settings = run.experiment.weak_labels
+    if settings is None or not settings.store.is_file():
+        return
+    prompt = build_prompt(settings, dataset.classes).hash
+    with LabelStore(settings.store) as store:
+        store.add_opening(name_of(run.experiment, dataset), run.folder.name, prompt)
 
 
 def _json_safe(value: Any) -> Any:

@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 
 from emoframe.core.errors import DataError
+from emoframe.core.schema import plain
 from emoframe.interfaces import Dataset, Split
 from emoframe.learning.clips import Loader
 from emoframe.learning.experiment import Experiment
+from emoframe.learning.inputs import sort_of
 from emoframe.learning.sources import from_dataset, from_store, name_of
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import SkeletonLayout, layout
@@ -86,9 +88,16 @@ def source(experiment: Experiment, dataset: Dataset) -> Loader:
     """Return where the keypoints of a config come from: its store, else its data set.
 
     Raises:
-        DataError: The perception section makes no keypoints.
+        DataError: No input of the model is keypoints, or the perception section makes none.
     """
-    name = "keypoints" if "keypoints" in experiment.features else next(iter(experiment.features))
+    branches = plain(experiment.model.branches)
+    taken = [name for name in experiment.features if sort_of(branches[name]) == "keypoints"]
+    if not taken:
+        raise DataError(
+            "no input of the model is keypoints, and there is nothing else to draw; add one to "
+            "`features` and `model.branches`, see docs/branches.md"
+        )
+    name = taken[0]
     if experiment.perception is None:
         return from_dataset(dataset, name)
     stage = experiment.features[name]

@@ -6,27 +6,52 @@ it is sampled and which random numbers that takes is decided here, once, for eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.utils.data
+from numpy.typing import NDArray
 
 from emoframe.core.errors import DataError
 from emoframe.learning.augment import Augmentation, in_space, in_time
+from emoframe.learning.checks import (
+    AbsentError,
+    check_features,
+    check_keypoints,
+    check_sort,
+)
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.features import keypoint_features, rng, sample_frames
-from emoframe.records import Keypoints, Sample, SampleRef, Target, View
+from emoframe.learning.frames import frame_features, sample_tokens
+from emoframe.learning.inputs import Sort
+from emoframe.records import Features, Input, Keypoints, Sample, SampleRef, Target, View
 from emoframe.skeleton import SkeletonLayout
 
-Loader = Callable[[SampleRef], Keypoints]
-"""Fetches one input of one item."""
+Loader = Callable[[SampleRef], Any]
+"""Fetches one input of one item, an `emoframe.records.Input`; raises `AbsentError` for none."""
 KEPT_BYTES = 2**30
 """Memory, for each `Clips`, for views that look the same in every epoch; what finds no room is
 computed again, and so is everything in loader workers, which live for one epoch."""
+
+
+class Look(NamedTuple):
+    """One input as one view shows it.
+
+    Attributes:
+        x: An array, or a text.
+        mask: True where `x` holds data; None for a text.
+        time_s: Time of each row of `x` from the first of the clip on; None for a text.
+        same: Whether every epoch shows the same.
+    """
+
+    x: Any
+    mask: NDArray[np.bool_] | None
+    time_s: NDArray[np.float64] | None
+    same: bool
 
 
 class Clips(torch.utils.data.Dataset[Sample]):
@@ -35,9 +60,10 @@ class Clips(torch.utils.data.Dataset[Sample]):
     Args:
         refs: The items.
         loaders: Where each input comes from, by the input's name.
-        layout: The layout that the keypoints must have.
-        experiment: View settings and seed.
+        layout: The layout that the keypoints must have; None where no input is keypoints.
+        experiment: View settings, seed, and what the branches take.
         training: Whether sampling is random and clips are augmented.
+        frame_dims: Width that each input of frame features must have; None where none is.
     """
 
     metainfo: Mapping[str, Any] = {}
@@ -46,14 +72,17 @@ class Clips(torch.utils.data.Dataset[Sample]):
         self,
         refs: Sequence[SampleRef],
         loaders: Mapping[str, Loader],
-        layout: SkeletonLayout,
+        layout: SkeletonLayout | None,
         experiment: Experiment,
         *,
         training: bool,
+        frame_dims: Mapping[str, int] | None = None,
     ) -> None:
         self.refs = list(refs)
         self.loaders = dict(loaders)
         self.layout = layout
+        self.frame_dims = dict(frame_dims or {})
+        self.sorts: dict[str, Sort] = {n: b.sort for n, b in experiment.model.branches.items()}
         self.settings = experiment.view
         self.seed = experiment.seed
         self.training = training
@@ -73,7 +102,7 @@ class Clips(torch.utils.data.Dataset[Sample]):
             return self._kept[ref.id, self.view]
         epoch = self.epoch if self.training else 0
         sample, same = self.sample(ref, View(self.seed, epoch, self.view, self.training))
-        size = sum(array.nbytes for array in sample.inputs.values())
+        size = sum(getattr(x, "nbytes", 0) or len(x) for x in sample.inputs.values())
         in_worker = torch.utils.data.get_worker_info() is not None
         if same and size <= self._room and not in_worker:
             self._kept[ref.id, self.view] = sample
@@ -91,79 +120,130 @@ class Clips(torch.utils.data.Dataset[Sample]):
         """Return a view of an item, and whether it looks the same in every epoch.
 
         Raises:
-            DataError: The item's keypoints do not fit the layout.
+            DataError: An input does not fit its branch, or the item has none.
         """
+        looks = {name: self._look(found, ref, view) for name, found in self.fetch(ref).items()}
+        present = dict.fromkeys(self.loaders, False)
+        present |= {n: look.mask is None or bool(look.mask.any()) for n, look in looks.items()}
+        sample = Sample(
+            ref.id,
+            {name: look.x for name, look in looks.items()},
+            {name: look.mask for name, look in looks.items() if look.mask is not None},
+            {name: look.time_s for name, look in looks.items() if look.time_s is not None},
+            present,
+            ref.label,
+        )
+        return sample, all(look.same for look in looks.values())
+
+    def fetch(self, ref: SampleRef) -> dict[str, Input]:
+        """Return the inputs that an item has, held to what their branches take.
+
+        Raises:
+            DataError: One does not fit, or there is none.
+        """
+        found: dict[str, Input] = {}
+        absent: list[AbsentError] = []
+        for name in self.loaders:
+            try:
+                found[name] = self.fetch_one(name, ref)
+            except AbsentError as error:
+                absent.append(error)
+        if found:
+            return found
+        if len(absent) == 1:
+            raise absent[0]
+        raise DataError(
+            f"{ref.id}: has none of the inputs {', '.join(self.loaders)}: "
+            f"{'; '.join(map(str, absent))}"
+        )
+
+    def fetch_one(self, name: str, ref: SampleRef) -> Any:
+        """Return one input of an item, held to what its branch takes.
+
+        Raises:
+            AbsentError: The item has not got it.
+            DataError: It does not fit.
+        """
+        item, found = ref.id, self.loaders[name](ref)
+        check_sort(name, found, self.sorts[name], item)
+        if isinstance(found, Keypoints):
+            assert self.layout is not None  # there is one wherever an input is keypoints
+            return check_keypoints(found, self.layout, item)
+        if isinstance(found, Features):
+            return check_features(found, self.frame_dims.get(name), item)
+        if not found.strip():
+            raise AbsentError(f"{item}: the text {name!r} is blank")
+        return found
+
+    def _look(self, found: Input, ref: SampleRef, view: View) -> Look:
+        """Sample one input."""
+        generator = rng(view, ref.id) if view.training or view.index else None
+        if isinstance(found, Keypoints):
+            return self._keypoints(found, view, generator)
+        if isinstance(found, str):
+            return Look(found, None, None, True)
+        tokens = sample_tokens(found.time_s, self.settings.frames, generator)
+        same = not view.training or len(tokens) == len(found)
+        x, mask = frame_features(found, tokens)
+        return Look(x, mask, found.time_s[tokens] - found.time_s[0], same)
+
+    def _keypoints(
+        self, keypoints: Keypoints, view: View, generator: np.random.Generator | None
+    ) -> Look:
         settings = self.settings.keypoints
-        inputs: dict[str, Any] = {}
-        masks: dict[str, Any] = {}
-        times: dict[str, Any] = {}
-        same = True
         augmented = view.training and settings.augment != Augmentation()
-        for name, load in self.loaders.items():
-            keypoints = check_keypoints(load(ref), self.layout, ref.id)
-            generator = rng(view, ref.id) if view.training or view.index else None
-            change, clock = None, 1.0
-            if generator and augmented:
-                keypoints, clock = in_time(keypoints, settings.augment, generator)
-                change = partial(
-                    in_space, settings=settings.augment, layout=self.layout, generator=generator
-                )
-            same &= not view.training or (not augmented and len(keypoints) <= settings.frames)
-            frames = sample_frames(len(keypoints), settings.frames, generator)
-            inputs[name], masks[name] = keypoint_features(
-                keypoints, settings, frames, change, clock
+        change, clock = None, 1.0
+        if generator and augmented and self.layout:
+            keypoints, clock = in_time(keypoints, settings.augment, generator)
+            change = partial(
+                in_space, settings=settings.augment, layout=self.layout, generator=generator
             )
-            times[name] = (keypoints.time_s[frames] - keypoints.time_s[0]) * clock
-        present = {name: bool(mask.any()) for name, mask in masks.items()}
-        return Sample(ref.id, inputs, masks, times, present, ref.label), same
-
-
-def check_keypoints(keypoints: Keypoints, layout: SkeletonLayout, item: str) -> Keypoints:
-    """Return the keypoints if they have a frame, the layout's joints, and no invented values.
-
-    Raises:
-        DataError: They have not.
-    """
-    total, joints = keypoints.xy.shape[:2] if keypoints.xy.ndim == 3 else (0, 0)
-    if total == 0:
-        raise DataError(f"{item}: has no frame of keypoints")
-    if joints != layout.num_joints:
-        raise DataError(
-            f"{item}: has {joints} joints, and the layout {layout.name!r} has {layout.num_joints}"
-        )
-    broken = keypoints.valid & ~np.isfinite(keypoints.xy).all(-1)
-    if broken.any():
-        frame, joint = map(int, np.argwhere(broken)[0])
-        raise DataError(
-            f"{item}: joint {layout.joints[joint]} of frame {frame} is marked valid and is NaN; "
-            "a missing joint must be masked"
-        )
-    return keypoints
+        same = not view.training or (not augmented and len(keypoints) <= settings.frames)
+        frames = sample_frames(len(keypoints), settings.frames, generator)
+        x, mask = keypoint_features(keypoints, settings, frames, change, clock)
+        return Look(x, mask, (keypoints.time_s[frames] - keypoints.time_s[0]) * clock, same)
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:
     """Batch samples, padded to the longest of them and masked.
 
     Returns:
-        `inputs` x_NTVC, `masks` mask_NTV, `times` time_NT and `present` mask_N by input name,
-        `ids`, and `labels` (N,) with -1 where the label is not to be known.
+        `inputs` x_NTVC, x_NTD or a list of texts, `masks` mask_NTV or mask_NT and `times` time_NT
+        by input name, each left out where no sample has it (texts have neither mask nor time);
+        `present` mask_N by name; `ids`; `labels` (N,) with -1 where one is not to be known.
     """
-    names = samples[0].inputs
+    names = samples[0].present
     return {
         "ids": [sample.id for sample in samples],
-        "inputs": {n: _padded([s.inputs[n] for s in samples]) for n in names},
-        "masks": {n: _padded([s.masks[n] for s in samples]) for n in names},
-        "times": {n: _padded([s.times[n].astype(np.float32) for s in samples]) for n in names},
+        "inputs": _batched([sample.inputs for sample in samples], names),
+        "masks": _batched([sample.masks for sample in samples], names),
+        "times": _batched([sample.times for sample in samples], names),
         "present": {n: torch.tensor([s.present[n] for s in samples]) for n in names},
         "labels": torch.tensor([-1 if s.target is None else s.target for s in samples]),
     }
 
 
-def _padded(arrays: Sequence[np.ndarray[Any, Any]]) -> torch.Tensor:
-    longest = max(len(array) for array in arrays)
-    batch = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
+def _batched(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, Any]:
+    """Batch each input that any row has."""
+    batch: dict[str, Any] = {}
+    for name in names:
+        found = [row.get(name) for row in rows]
+        known = [value for value in found if value is not None]
+        if known and isinstance(known[0], str):
+            batch[name] = [value or "" for value in found]
+        elif known:
+            batch[name] = _padded(found, known)
+    return batch
+
+
+def _padded(arrays: Sequence[Any], known: Sequence[NDArray[Any]]) -> torch.Tensor:
+    """Stack arrays, None among them, padded to the longest; times become single precision."""
+    kind = np.float32 if known[0].dtype == np.float64 else known[0].dtype
+    longest = max(len(array) for array in known)
+    batch = np.zeros((len(arrays), longest, *known[0].shape[1:]), kind)
     for row, array in zip(batch, arrays, strict=True):
-        row[: len(array)] = array
+        if array is not None:
+            row[: len(array)] = array
     return torch.from_numpy(batch)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,13 +18,17 @@ from emoframe.core.errors import ComponentError, DataError, EmoframeError
 from emoframe.core.registry import create
 from emoframe.interfaces import Dataset
 from emoframe.learning.augment import check_mirror
-from emoframe.learning.clips import Clips, Loader, check_keypoints, collate
+from emoframe.learning.branches import Wiring
+from emoframe.learning.checks import AbsentError
+from emoframe.learning.clips import Clips, collate
 from emoframe.learning.experiment import Experiment
-from emoframe.learning.model import Wiring
-from emoframe.learning.sources import loaders
+from emoframe.learning.model import Recognizer
+from emoframe.learning.rationales import Rationales
+from emoframe.learning.sources import first_inputs, joint_layout, loaders
 from emoframe.learning.split import cut_validation
-from emoframe.records import SampleRef
-from emoframe.skeleton import SkeletonLayout, layout
+from emoframe.records import Features, Keypoints, Sample, SampleRef
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,9 @@ class Data:
         val: Clips to select by, sampled the same way each time.
         test: Clips to be judged on, without labels.
         wiring: What the model has to know.
-        hash: Changes when an item, its label, its split or its subject changes.
+        hash: Changes when an item, its label, its split or its subject changes, or a rationale.
+        origin: Where rationales come from, for the record: prompt and labeler; empty without any.
+        synthetic: Whether the items, or rationales of theirs, are made up.
     """
 
     dataset: Dataset
@@ -44,6 +52,19 @@ class Data:
     test: Clips
     wiring: Wiring
     hash: str
+    origin: dict[str, str]
+    synthetic: bool
+
+    def texts(self, name: str) -> list[str]:
+        """Return one text input of the training clips that have it.
+
+        Those of validation and test are never part of it: what learns from texts is given this.
+        """
+        found: list[str] = []
+        for ref in self.train.refs:
+            with suppress(AbsentError):
+                found.append(self.train.fetch_one(name, ref))
+        return found
 
 
 def prepare(experiment: Experiment) -> Data:
@@ -55,32 +76,38 @@ def prepare(experiment: Experiment) -> Data:
     dataset: Dataset = create("dataset", experiment.dataset)
     refs, test = dataset.samples("train"), dataset.samples("test")
     check_refs(refs, test, dataset.classes, disjoint=getattr(dataset, "subject_disjoint", True))
-    fingerprint = _hash(dataset, refs, test)
-    if experiment.train.shuffle_labels:
-        refs = shuffled(refs, experiment.seed)
-    train, val = cut_validation(refs, experiment.train.val_fraction, experiment.seed)
+    dealt = shuffled(refs, experiment.seed) if experiment.train.shuffle_labels else refs
+    train, val = cut_validation(dealt, experiment.train.val_fraction, experiment.seed)
     load = loaders(experiment, dataset)
-    joints = joint_layout(experiment, dataset, load, train[0])
-    check_mirror(experiment.view.keypoints.augment, joints)
+    firsts = first_inputs(load, train, experiment)
+    joints = joint_layout(experiment, dataset, firsts)
+    if joints:
+        check_mirror(experiment.view.keypoints.augment, joints)
+    frame_dims = {n: one.x.shape[-1] for n, one in firsts.items() if isinstance(one, Features)}
 
     def clips(items: Sequence[SampleRef], training: bool) -> Clips:
-        return Clips(items, load, joints, experiment, training=training)
+        return Clips(items, load, joints, experiment, training=training, frame_dims=frame_dims)
 
-    first = check_keypoints(next(iter(load.values()))(train[0]), joints, train[0].id)
+    dims = [one.xy.shape[-1] for one in firsts.values() if isinstance(one, Keypoints)]
     counts = Counter(ref.label for ref in train)
     wiring = Wiring(
         joints,
-        first.xy.shape[-1],
+        dims[0] if dims else 0,
         len(experiment.view.keypoints.lags_s),
         tuple(counts[k] for k in range(len(dataset.classes))),
+        frame_dims,
     )
+    written = [one for one in load.values() if isinstance(one, Rationales)]
+    origin = [one.fingerprint() for one in written[:1]]  # all are of the one section
     return Data(
         dataset,
         clips(train, True),
         clips(val, False),
         clips(test, False),
         wiring,
-        fingerprint,
+        _hash(dataset, refs, test, origin),
+        origin[0] if origin else {},
+        dataset.synthetic or any(one.simulated for one in written),
     )
 
 
@@ -91,20 +118,25 @@ def check_clips(data: Data) -> None:
         DataError: With the first items that cannot be used, and how many there are.
     """
     wrong: list[str] = []
-    measured = False
+    absent: Counter[str] = Counter()
+    total, measured = 0, False
     for clips in (data.train, data.val, data.test):
         for ref in clips.refs:
+            total += 1
             try:
-                for load in clips.loaders.values():
-                    found = check_keypoints(load(ref), clips.layout, ref.id)
-                    measured |= bool(found.valid.any())
+                found = clips.fetch(ref)
             except DataError as error:
                 wrong.append(str(error))
+                continue
+            absent.update(name for name in clips.loaders if name not in found)
+            measured |= any(isinstance(x, str) or bool(x.valid.any()) for x in found.values())
     if wrong:
         shown = "\n".join(wrong[:5])
         raise DataError(f"{len(wrong)} items cannot be used:\n{shown}")
     if not measured:
         raise DataError("not one joint was measured in any item; there is nothing to learn from")
+    for name, count in absent.items():
+        log.warning("%d of %d items have no input %r; the model is told so", count, total, name)
 
 
 def rehearse(model: nn.Module, data: Data) -> None:
@@ -113,7 +145,9 @@ def rehearse(model: nn.Module, data: Data) -> None:
     Raises:
         ComponentError: The model fails.
     """
-    batch = collate([data.train[n] for n in range(min(2, len(data.train)))])
+    batch = collate(_showing_all(data.train))
+    if isinstance(model, Recognizer):
+        model.fit_texts(data.texts)
     try:
         model(**batch, mode="loss")
     except EmoframeError:
@@ -125,28 +159,18 @@ def rehearse(model: nn.Module, data: Data) -> None:
         ) from error
 
 
-def joint_layout(
-    experiment: Experiment, dataset: Dataset, load: Mapping[str, Loader], first: SampleRef
-) -> SkeletonLayout:
-    """Return the layout of the model's keypoints: the data set's, or that of what is stored.
-
-    Args:
-        experiment: The experiment.
-        dataset: Its data set.
-        load: The loader of each input.
-        first: An item to look at.
-
-    Raises:
-        DataError: The data set brings keypoints along and names no layout, or nothing is stored.
-    """
-    if "dataset" not in experiment.features.values():
-        return layout(next(iter(load.values()))(first).layout)
-    if dataset.layout is None:
-        raise DataError(
-            f"data set {experiment.dataset['type']!r} brings no keypoints along; set "
-            "`features.keypoints` to a pose estimator and add a `perception` section"
-        )
-    return dataset.layout
+def _showing_all(clips: Clips) -> list[Sample]:
+    """Return two samples, and more until every input was seen that any of them has."""
+    samples: list[Sample] = []
+    lacking = set(clips.loaders)
+    for n in range(len(clips)):
+        if len(samples) >= 2 and not lacking:
+            break
+        sample = clips[n]
+        if len(samples) < 2 or lacking & set(sample.inputs):
+            samples.append(sample)
+            lacking -= set(sample.inputs)
+    return samples
 
 
 def shuffled(refs: Sequence[SampleRef], seed: int) -> list[SampleRef]:
@@ -199,8 +223,13 @@ def check_refs(
         )
 
 
-def _hash(dataset: Dataset, train: Sequence[SampleRef], test: Sequence[SampleRef]) -> str:
+def _hash(
+    dataset: Dataset,
+    train: Sequence[SampleRef],
+    test: Sequence[SampleRef],
+    more: Sequence[Mapping[str, str]],
+) -> str:
     fingerprint: Any = getattr(dataset, "fingerprint", dict)()
     rows = [[(r.id, r.label, r.subject, str(r.video)) for r in refs] for refs in (train, test)]
-    text = json.dumps([list(dataset.classes), rows, fingerprint], sort_keys=True)
+    text = json.dumps([list(dataset.classes), rows, fingerprint, *more], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,28 +6,36 @@ key that is not here does not exist.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BeforeValidator, WithJsonSchema
 
-from emoframe.core.errors import Problem, suggest
+from emoframe.core.errors import Problem
 from emoframe.core.schema import Part, is_mapping
 from emoframe.learning.features import KeypointView
+from emoframe.learning.frames import FrameView
+from emoframe.learning.inputs import Sort, misplaced, relations, sort_of
 from emoframe.perception.settings import Perception, Privacy
 from emoframe.weak_labels.settings import WeakLabels
 
 KeypointBackbone = Annotated[dict[str, Any], Part("keypoint_backbone")]
 TemporalEncoder = Annotated[dict[str, Any], Part("temporal_encoder")]
 Pooling = Annotated[dict[str, Any], Part("pooling")]
-
-
-OWN_POSES = "pose_estimator"
-"""What `features` calls the stage of the pose estimator, whichever that is."""
-NAMED = re.compile(r"[a-z][a-z0-9_]*@[0-9a-f]{4,64}")
-"""A stage and the beginning of its key."""
+TextEncoder = Annotated[dict[str, Any], Part("text_encoder")]
+Sources = Annotated[
+    dict[str, str],
+    BeforeValidator(
+        lambda given: (
+            {name: source for name, source in given.items() if source is not None}
+            if is_mapping(given)
+            else given
+        )
+    ),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "null"]}}),
+]
 
 
 @dataclass(frozen=True)
@@ -47,29 +55,53 @@ class GroupParts:
 
 @dataclass(frozen=True)
 class Branch:
-    """One input on its way to one vector: backbone, temporal encoder, pooling, projection.
+    """One input on its way to one vector; which sort of input is said by the parts.
 
-    Each layout group gets parts of its own, built from the same blocks; their vectors are
-    concatenated and projected (W2S-19 to W2S-23).
+    Keypoints take a backbone, temporal encoder and pooling, which each layout group gets of its
+    own, built from the same blocks; their vectors are concatenated and projected (W2S-19 to
+    W2S-23). Frame features take the same without a backbone (`keypoint_backbone: null`; W2S-11),
+    text takes a text encoder alone (W2S-27).
 
     Attributes:
-        keypoint_backbone: Turns the joints of a frame into a vector.
+        keypoint_backbone: Turns the joints of a frame into a vector; null where the input is frame
+            features, which are vectors already.
         temporal_encoder: Relates the vectors of a clip to one another.
         pooling: Sums the clip up.
+        text_encoder: Turns a text into a vector and takes the place of the other parts; null where
+            the input is none.
         out_dim: Width of the projection that the fusion head sees.
         groups: Layout groups to use; null takes all of the layout.
         per_group: Parts that differ for a group, by its name.
     """
 
-    keypoint_backbone: KeypointBackbone = field(default_factory=lambda: {"type": "mlp"})
-    temporal_encoder: TemporalEncoder = field(default_factory=lambda: {"type": "transformer"})
-    pooling: Pooling = field(default_factory=lambda: {"type": "mean"})
+    keypoint_backbone: KeypointBackbone | None = field(default_factory=lambda: {"type": "mlp"})
+    temporal_encoder: TemporalEncoder | None = field(
+        default_factory=lambda: {"type": "transformer"}
+    )
+    pooling: Pooling | None = field(default_factory=lambda: {"type": "mean"})
+    text_encoder: TextEncoder | None = None
     out_dim: Annotated[int, Gt(0)] = 256
     groups: list[str] | None = None
     per_group: dict[str, GroupParts] = field(default_factory=lambda: {})
 
-    def parts(self, group: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """Return the backbone, temporal encoder and pooling of one group."""
+    def __post_init__(self) -> None:
+        """Leave out the defaults that a branch of text has no use for."""
+        if self.text_encoder is not None:
+            for name in ("keypoint_backbone", "temporal_encoder", "pooling"):
+                object.__setattr__(self, name, None)
+
+    @staticmethod
+    def relations(data: Mapping[str, Any]) -> list[Problem]:
+        """Find parts that a branch of this sort does not take, in unchecked data."""
+        return misplaced(data)
+
+    @property
+    def sort(self) -> Sort:
+        """What its input must be."""
+        return sort_of(vars(self))
+
+    def parts(self, group: str = "") -> tuple[Any, Any, Any]:
+        """Return the backbone, temporal encoder and pooling, of one group if there are any."""
         own = self.per_group.get(group, GroupParts())
         return (
             own.keypoint_backbone or self.keypoint_backbone,
@@ -131,16 +163,32 @@ class Train:
 
 
 @dataclass(frozen=True)
+class TextView:
+    """What of a text is read.
+
+    Attributes:
+        rationale: `full` is all that a labeler wrote, its verdict included, as in the paper;
+            `no_verdict` leaves confidences, arguments for a class, and the classes' names out.
+    """
+
+    rationale: Literal["full", "no_verdict"] = "full"
+
+
+@dataclass(frozen=True)
 class ViewSettings:
     """How a clip is sampled into the model's inputs.
 
     Attributes:
         keypoints: Sampling and offsets of keypoints.
+        frames: Sampling of frame features.
+        text: What of a text is read.
         votes: Views of each clip that vote at evaluation, each sampled anew (W2S-34); clips that
             are shorter than a view look the same in all of them.
     """
 
     keypoints: KeypointView = field(default_factory=KeypointView)
+    frames: FrameView = field(default_factory=FrameView)
+    text: TextView = field(default_factory=TextView)
     votes: Annotated[int, Ge(1)] = 1
 
 
@@ -151,8 +199,9 @@ class Experiment:
     Attributes:
         dataset: Names the items, their labels and their subjects.
         features: Where each input of the model comes from: `dataset` where the data set brings it
-            along, `pose_estimator` (or its name) where that measures it. `name@key` is a stage
-            that was made with other settings or elsewhere, see `emoframe store ls`.
+            along, `pose_estimator` (or its name) or the name of a frame encoder where that makes
+            it, `rationale` for what a labeler wrote. `name@key` is a stage that was made with other
+            settings or elsewhere, see `emoframe store ls`. Null takes an inherited input away.
         perception: How the store is filled; null where the data set brings everything along.
         weak_labels: How a model is asked about the videos; null where none is.
         privacy: What may leave the store.
@@ -163,7 +212,7 @@ class Experiment:
     """
 
     dataset: Annotated[dict[str, Any], Part("dataset")]
-    features: dict[str, str] = field(default_factory=lambda: {"keypoints": "dataset"})
+    features: Sources = field(default_factory=lambda: {"keypoints": "dataset"})
     perception: Perception | None = None
     weak_labels: WeakLabels | None = None
     privacy: Privacy = field(default_factory=Privacy)
@@ -175,49 +224,4 @@ class Experiment:
     @staticmethod
     def relations(data: Mapping[str, Any]) -> list[Problem]:
         """Find what does not fit together across sections, in unchecked data."""
-        model, features = data.get("model"), data.get("features", {"keypoints": "dataset"})
-        branches = model.get("branches") if is_mapping(model) else None
-        branches = {"keypoints": {}} if branches is None else branches
-        if not is_mapping(branches) or not is_mapping(features):
-            return []  # the types of both are looked at elsewhere
-        return [
-            *_unpaired("model.branches", branches, "features", features),
-            *_unpaired("features", features, "model.branches", branches),
-            *_unstored(features, data.get("perception")),
-        ]
-
-
-def _unpaired(
-    path: str, names: Mapping[str, Any], other: str, known: Mapping[str, Any]
-) -> list[Problem]:
-    """Find branches that no input feeds, or inputs that no branch takes."""
-    here = [name for name, value in names.items() if value is not None]
-    there = [name for name, value in known.items() if value is not None]
-    found = [
-        Problem(
-            f"{path}.{name}",
-            f"has no partner in `{other}`{suggest(name, there)} (which has {', '.join(there)})",
-        )
-        for name in here
-        if name not in there
-    ]
-    return found if here else [Problem(path, "needs at least one entry")]
-
-
-def _unstored(features: Mapping[str, Any], perception: Any) -> list[Problem]:
-    """Find inputs whose stage no perception section fills."""
-    stages = _stages(perception) if is_mapping(perception) else []
-    allowed = ", ".join([*map(repr, ["dataset", *stages]), "or a stage by its key, NAME@KEY"])
-    more = "" if is_mapping(perception) else "; add a `perception` section to use a store"
-    return [
-        Problem(f"features.{name}", f"must be one of {allowed}; got {source!r}{more}")
-        for name, source in features.items()
-        if source not in ("dataset", *stages)
-        and not (is_mapping(perception) and NAMED.fullmatch(str(source)))
-    ]
-
-
-def _stages(perception: Mapping[str, Any]) -> list[str]:
-    """Name the stages that the model can read, in unchecked data."""
-    estimator = perception.get("pose_estimator", {"type": "mediapipe"})
-    return [OWN_POSES, estimator.get("type", "mediapipe")] if is_mapping(estimator) else []
+        return relations(data)

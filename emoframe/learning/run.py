@@ -30,10 +30,11 @@ from emoframe.core.errors import RunError
 from emoframe.core.files import write_text
 from emoframe.core.plugins import loaded
 from emoframe.core.schema import plain
+from emoframe.learning.branches import Wiring
 from emoframe.learning.checkpoint import load_from_emoframe
 from emoframe.learning.data import Data
 from emoframe.learning.experiment import Experiment
-from emoframe.learning.model import Recognizer, Wiring
+from emoframe.learning.model import Recognizer
 from emoframe.skeleton import SkeletonLayout
 
 RESOLVED, CARD, HISTORY = "resolved.yaml", "run.json", "history.json"
@@ -61,7 +62,7 @@ class Run:
 
     @property
     def synthetic(self) -> bool:
-        """Whether it was trained on generated data."""
+        """Whether it was trained on generated data, made-up rationales included."""
         return self.card["synthetic"]
 
     @property
@@ -69,14 +70,16 @@ class Run:
         """What its model has to know of its data."""
         spec = self.card["wiring"]
         joints = spec["layout"]
-        layout = SkeletonLayout(
+        layout = joints and SkeletonLayout(
             name=joints["name"],
             joints=tuple(joints["joints"]),
             edges=tuple((a, b) for a, b in joints["edges"]),
             groups={name: tuple(group) for name, group in joints["groups"].items()},
             mirror=tuple(joints["mirror"]),
         )
-        return Wiring(layout, spec["dims"], spec["lags"], tuple(spec["class_counts"]))
+        counts = tuple(spec["class_counts"])
+        # runs of before there were branches of frames say nothing of them
+        return Wiring(layout, spec["dims"], spec["lags"], counts, spec.get("frame_dims", {}))
 
     def history(self) -> list[dict[str, float]]:
         """Return one row per finished epoch; empty before the first."""
@@ -189,9 +192,10 @@ def _card(experiment: Experiment, data: Data) -> dict[str, Any]:
     return {
         "classes": list(data.dataset.classes),
         "protocol": data.dataset.protocol,
-        "synthetic": data.dataset.synthetic,
+        "synthetic": data.synthetic,
         "data_hash": data.hash,
         "items": {name: len(getattr(data, name)) for name in ("train", "val", "test")},
+        "rationales": data.origin,
         "wiring": plain(data.wiring),
         "seed": experiment.seed,
         "python": platform.python_version(),

@@ -4,6 +4,8 @@ This is the only module that imports `mmengine.runner`, whose annotations are na
 takes, hence `Any` for the runner. The Runner is built with its constructor,
 which rejects unknown keys (`from_cfg` swallows them). Every random number of an epoch follows from
 (seed, epoch), so that a resumed training equals an uninterrupted one, bit for bit, on the CPU.
+It is given no `cfg`: mmengine would format that with yapf, for seconds at each checkpoint, and
+`resolved.yaml` lies in the run folder anyway.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
@@ -27,7 +28,6 @@ from torch.utils.data import DataLoader
 
 from emoframe.core.errors import RunError
 from emoframe.core.files import settle
-from emoframe.core.schema import plain
 from emoframe.learning.checkpoint import (
     Selection,
     epochs,
@@ -63,6 +63,8 @@ def fit(experiment: Experiment, data: Data, folder: Path, on_epoch: OnEpoch) -> 
     guard_loading()
     seed_everything(experiment.seed, 0)
     model = Recognizer(experiment.model, data.wiring)
+    if not epochs(folder / "checkpoints"):  # else what the texts taught stands in the checkpoint
+        model.fit_texts(data.texts)
     selection = Selection(experiment.train.patience)
     hook = EpochEnd(folder, selection, on_epoch)
     with redirect_stdout(sys.stderr):  # mmengine prints where programs read
@@ -233,7 +235,6 @@ def _runner(
         # runs of one process that share a name share logger and message hub, too
         experiment_name=f"emoframe-{folder.resolve()}".replace("/", "-"),
         randomness={"seed": experiment.seed},
-        cfg=Config(plain(experiment)),
         log_level="ERROR",
     )
 
@@ -265,6 +266,7 @@ def _schedule(train: Train, steps: int) -> list[dict[str, Any]]:
     """Linear warm-up, then cosine to zero, by step."""
     total = train.epochs * steps
     warm = int(train.warmup * total)
+    warm = 0 if warm == 1 else warm  # mmengine's rise over a single step would never end
     rise = {"type": "LinearLR", "start_factor": 0.01, "by_epoch": False, "begin": 0, "end": warm}
     fall = {"type": "CosineAnnealingLR", "by_epoch": False, "begin": warm, "end": total}
     return [*([rise] if warm else []), {**fall, "T_max": total - warm, "eta_min": 0.0}]

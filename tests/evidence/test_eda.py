@@ -170,6 +170,13 @@ def test_where_nothing_is_extracted_a_sentence_says_so(lab: Path, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_of_texts_alone_has_nothing_to_draw(lab: Path, tmp_path: Path) -> None:
+    text = "{keypoints: null, text: {text_encoder: {type: tfidf}}}"
+    given = ("features={keypoints: null, text: dataset}", f"model.branches={text}")
+    with pytest.raises(DataError, match="no input of the model is keypoints"):
+        eda(config(lab, "first", *given), tmp_path / "eda")
+
+
 def test_a_folder_that_cannot_be_written_is_a_sentence(lab: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="choose another folder"):

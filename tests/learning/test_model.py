@@ -13,11 +13,12 @@ from emoframe import api
 from emoframe.core.errors import ConfigError, DataError
 from emoframe.core.registry import registry
 from emoframe.core.schema import plain
+from emoframe.learning.branches import KeypointNorm, Wiring
 from emoframe.learning.clips import collate
 from emoframe.learning.data import Data, prepare
 from emoframe.learning.experiment import Branch, Model
 from emoframe.learning.features import KeypointView, keypoint_features
-from emoframe.learning.model import KeypointNorm, Recognizer, Wiring
+from emoframe.learning.model import Recognizer
 from emoframe.learning.temporal_encoders.transformer import time_code
 from emoframe.records import Keypoints, Sample
 from emoframe.skeleton import SkeletonLayout

@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.registry import PARAM_SCHEDULERS
 
 from emoframe import api
 from emoframe.core.errors import RunError
-from emoframe.learning.experiment import Perception
+from emoframe.learning.experiment import Perception, Train
 from emoframe.learning.run import load_run
+from emoframe.learning.runner import _schedule
 
 
 def test_a_run_of_another_config_is_refused_and_says_what_differs(
@@ -60,6 +63,24 @@ def test_weights_of_another_model_are_refused(finished: Path, tmp_path: Path) ->
     (other / "resolved.yaml").write_text(text)
     with pytest.raises(RunError, match="does not fit the model"):
         load_run(other).model()
+
+
+@pytest.mark.parametrize("steps", [8, 24, 60])
+def test_a_short_training_reaches_its_learning_rate(steps: int) -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    schedules = [
+        PARAM_SCHEDULERS.build({**one, "optimizer": optimizer})
+        for one in _schedule(Train(warmup=0.05, epochs=1), steps)
+    ]
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        for one in schedules:
+            one.step()
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] < 0.1
 
 
 def test_a_run_says_what_made_it(finished: Path) -> None:

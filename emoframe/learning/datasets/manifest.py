@@ -1,7 +1,8 @@
 """Videos listed in a table: the door for a data set of one's own.
 
 CSV or JSONL with `video` (relative to the file), `label`, `split` and, if known, `subject` and
-`id`. The keypoints are extracted into the store; the table brings none along.
+`id`. The keypoints are extracted into the store; the table brings none along. What was said may
+stand in it: `transcript`, a text or the name of a text file.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ from pathlib import Path
 import pandas as pd
 
 from emoframe.core.errors import DataError
+from emoframe.core.files import file_hash
 from emoframe.interfaces import Split
 from emoframe.perception.video import video_hash
-from emoframe.records import Keypoints, SampleRef
+from emoframe.records import Input, SampleRef
 from emoframe.skeleton import SkeletonLayout
+
+TEXT_FILE = ".txt"
 
 
 class Manifest:
     """Videos, labels, splits and subjects from a CSV or JSONL file.
 
     Columns: `video`, relative to the file; `label`; `split`, `train` or `test`; and, if known,
-    `subject` and `id`.
+    `subject`, `id` and `transcript`: what was said, or the name of a `.txt` file with it, relative
+    to the table. It is brought along as the input `transcript`.
 
     Args:
         path: The table.
@@ -93,15 +98,37 @@ class Manifest:
         labels = {_id(row): self._label(row) for row in test}
         return {item: label for item, label in labels.items() if label is not None}
 
-    def load(self, ref: SampleRef) -> Mapping[str, Keypoints]:
-        """Return nothing: everything is extracted from the video."""
-        return {}
+    def load(self, ref: SampleRef) -> Mapping[str, Input]:
+        """Return what was said, where the table tells it; all else is extracted from the video.
+
+        Raises:
+            DataError: The text file cannot be read.
+        """
+        said = self._transcripts.get(ref.id)
+        if said is None:
+            return {}
+        if not said.endswith(TEXT_FILE):
+            return {"transcript": said}
+        try:
+            return {"transcript": (self.path.parent / said).read_text(encoding="utf-8")}
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{self.path}: the transcript {said!r} of {ref.id} cannot be read: {error}"
+            ) from error
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the hash of the table and of each video that is here."""
+        """Return the hash of the table, and of each video and text file that is here."""
         files = {_id(row): self._video(row) for row in self._rows}
         videos = {name: video_hash(file) for name, file in files.items() if file.is_file()}
-        return {"table": hashlib.sha256(self.path.read_bytes()).hexdigest(), **videos}
+        said = [text for text in self._transcripts.values() if text.endswith(TEXT_FILE)]
+        texts = {
+            name: file_hash(file) for name in said if (file := self.path.parent / name).is_file()
+        }
+        return {"table": hashlib.sha256(self.path.read_bytes()).hexdigest(), **videos, **texts}
+
+    @functools.cached_property
+    def _transcripts(self) -> dict[str, str]:
+        return {_id(row): said for row in self._rows if (said := row.get("transcript"))}
 
     def _label(self, row: Mapping[str, str | None]) -> int | None:
         return None if row["label"] is None else self.classes.index(row["label"])
