@@ -17,8 +17,8 @@ from emoframe.core.errors import EXIT_MISTAKE, EmoframeError
 from emoframe.core.plugins import loaded
 
 COMMANDS = (
-    "demo", "list", "show", "plugins", "check", "fill", "schema", "data", "extract", "train",
-    "sweep", "test", "predict", "store", "eda", "licences", "docs", "doctor",
+    "demo", "list", "show", "plugins", "check", "fill", "schema", "data", "extract", "label",
+    "train", "sweep", "test", "predict", "store", "labels", "eda", "licences", "docs", "doctor",
 )  # fmt: skip
 
 
