@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from emoframe import ComponentError, file_hash
-from emoframe_transformers.hub import CONFIG, NESTED, WEIGHTS, Files, library
+from emoframe_transformers.hub import CONFIG, INDEX, NESTED, WEIGHTS, Files, library
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,17 +112,22 @@ class Checkpoint:
         Raises:
             ComponentError: A file is not here and cannot be downloaded.
         """
-        found = [self.files.find(CONFIG), self.files.find(WEIGHTS), self._of_pixels()[0]]
+        found = [self.files.find(CONFIG), *self._weights(), self._of_pixels()[0]]
         return {file.name: file_hash(file) for file in found if file}
 
-    def load(self, precision: Precision, device: str) -> nn.Module:
+    def load(self, precision: Precision, device: str, **settings: Any) -> nn.Module:
         """Load the model, in evaluation mode.
+
+        Args:
+            precision: Number format of the weights.
+            device: Where they are put.
+            settings: Passed on to the constructor of the model.
 
         Raises:
             ComponentError: The weights are not here, or cannot be used.
         """
         config, kind = self.config, self._json(self.files.find(CONFIG))["model_type"]
-        file = self.files.find(WEIGHTS)
+        file = self._weights()[0]
         torch = importlib.import_module("torch")
         model, info = self.attempt(
             lambda: self._model_class(kind).from_pretrained(
@@ -132,6 +137,7 @@ class Checkpoint:
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
+                **settings,
             )
         )
         lacking = sorted(name for name in info["missing_keys"] if not name.endswith(UNUSED))
@@ -155,6 +161,21 @@ class Checkpoint:
             raise ComponentError(
                 f"{self.part}: the weights {self.files.weights!r} cannot be used: {why}"
             ) from error
+
+    def _weights(self) -> list[Path]:
+        """Return the file of the weights, or the index of several and these, fetched if need be."""
+        split = self.files.here(WEIGHTS) is None and (
+            self.files.here(INDEX) or (self.files.look_for(WEIGHTS) is None)
+        )
+        index = self.files.look_for(INDEX) if split else None
+        if index is None:
+            return [self.files.find(WEIGHTS)]
+        parts = {str(part) for part in self._json(index).get("weight_map", {}).values()}
+        if wrong := sorted(part for part in parts if Path(part).name != part):
+            raise ComponentError(
+                f"{self.part}: {index} names {wrong[0]!r}, which is no file's name"
+            )
+        return [index, *map(self.files.find, sorted(parts))]
 
     def _model_class(self, kind: str) -> Any:
         return getattr(library(), self.classes[kind])

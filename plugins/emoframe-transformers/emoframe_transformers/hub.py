@@ -15,15 +15,18 @@ from typing import Any
 
 from emoframe import ComponentError
 
-BARS = "HF_HUB_DISABLE_PROGRESS_BARS"
+BARS, VERBOSITY = "HF_HUB_DISABLE_PROGRESS_BARS", "TRANSFORMERS_VERBOSITY"
 QUIET = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     BARS: "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
+    VERBOSITY: "error",
+    "TOKENIZERS_PARALLELISM": "false",  # else each loader worker is told of at length
 }
 CONFIG, WEIGHTS, SCALE = "config.json", "model.safetensors", "preprocessor_config.json"
+INDEX = "model.safetensors.index.json"
+"""Which part of the weights lies in which file, where they are too large for one."""
 NESTED = "processor_config.json"
 """Where transformers 5 writes what the third held, as the block `image_processor`."""
 PICKLES = ("pytorch_model.bin", "model.pt", "model.bin")
@@ -42,6 +45,8 @@ def library() -> Any:
     transformers = importlib.import_module("transformers")
     if os.environ[BARS] == "1":
         transformers.logging.disable_progress_bar()
+    if os.environ[VERBOSITY] == "error":
+        transformers.logging.set_verbosity_error()
     return transformers
 
 
@@ -57,11 +62,15 @@ class Files:
     Attributes:
         part: Who asks, for the messages.
         weights: A folder, or a published name.
+        needed: The files that a user is told to fetch.
     """
 
-    def __init__(self, part: str, weights: str) -> None:
+    def __init__(
+        self, part: str, weights: str, needed: tuple[str, ...] = (CONFIG, WEIGHTS, SCALE)
+    ) -> None:
         self.part = part
         self.weights = weights
+        self.needed = needed
         self._commit: str | None = None
 
     def find(self, name: str) -> Path:
@@ -89,6 +98,18 @@ class Files:
             return self._published(name)
         return folder / name if (folder / name).is_file() else None
 
+    def here(self, name: str) -> Path | None:
+        """Return where a file lies on this machine; None where it does not. No hub is asked.
+
+        Raises:
+            ComponentError: The weights are no folder and no published name.
+        """
+        folder = self._folder()
+        if folder is not None:
+            return folder / name if (folder / name).is_file() else None
+        found = self._cached(name)
+        return Path(found) if isinstance(found, str) else None
+
     def of_pixels(self) -> tuple[str, str]:
         """Name the files that may say how pixels are scaled, the first that does so to be taken.
 
@@ -100,7 +121,7 @@ class Files:
 
     def error(self, why: str) -> ComponentError:
         """Say that the files are not here, which ones are needed, and where to put them."""
-        needed = f"{CONFIG}, {WEIGHTS} and {SCALE}"
+        needed = f"{', '.join(self.needed[:-1])} and {self.needed[-1]}"
         if self._is_name():
             from_where = f" from https://huggingface.co/{self.weights}/tree/main"
             into = f"into {models() / self.weights}, or into any folder and give weights=FOLDER"
@@ -132,12 +153,16 @@ class Files:
             return ""
         return "; pickles such as pytorch_model.bin are not read, see the README on converting one"
 
-    def _published(self, name: str) -> Path | None:
-        """Look into the library's cache, then ask the hub."""
+    def _cached(self, name: str) -> Any:
+        """Look into the library's cache: a path, None, or its mark for a file that no hub has."""
         quiet()
         from huggingface_hub import try_to_load_from_cache
 
-        kept = try_to_load_from_cache(self.weights, name, revision=self._commit)
+        return try_to_load_from_cache(self.weights, name, revision=self._commit)
+
+    def _published(self, name: str) -> Path | None:
+        """Look into the library's cache, then ask the hub."""
+        kept = self._cached(name)
         found = self._download(name) if kept is None else kept
         if not isinstance(found, str):  # known to be in no such checkpoint
             return None
