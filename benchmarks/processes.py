@@ -20,7 +20,7 @@ class Measured:
         frames: Frames done.
         seconds: Wall clock, models loaded.
         cpu: CPU seconds of all its processes.
-        peak: Most memory of all its processes together, bytes.
+        peak: Most memory of all its processes together, bytes, without what files are mapped.
     """
 
     frames: int
@@ -94,10 +94,12 @@ def _cpu(process: psutil.Process) -> float:
 
 
 def _memory(process: psutil.Process) -> int:
+    """Sum up what is theirs alone; pages of libraries depend on who else runs and maps them."""
     total = 0
     for one in _tree(process):
         try:
-            total += one.memory_full_info().uss
+            info = one.memory_info()
         except psutil.NoSuchProcess:
             continue
+        total += info.rss - info.shared
     return total

@@ -28,6 +28,8 @@ from emoframe.perception.job import Fatal, Job, Note
 PATIENCE_S = 5.0
 """How long a worker may take to end by itself."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "MALLOC_ARENA_MAX": "2"}
+"""Idle threads sleep; and glibc keeps freed memory in few places, or a process grows for hours."""
 
 
 def run_local(job: Job, items: Sequence[Item], note: Note, workers: int) -> None:
@@ -106,7 +108,7 @@ class _Worker:
         context = get_context("spawn")  # a fork would copy the locks of threads, not the threads
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, job, number), daemon=True)
-        with _few_threads(job.threads), _deaf_to_interrupts():
+        with _modest(job.threads), _deaf_to_interrupts():
             self.process.start()
         theirs.close()
         self.ready = False
@@ -163,10 +165,10 @@ def _end(code: int | None) -> str:
 
 
 @contextmanager
-def _few_threads(threads: int | None) -> Iterator[None]:
-    """Tell the libraries of a new process, which read its environment, how many threads to use."""
-    wanted = dict.fromkeys(THREADS, str(threads)) | {"OMP_WAIT_POLICY": "PASSIVE"}
-    unset = [name for name in wanted if name not in os.environ and threads]
+def _modest(threads: int | None) -> Iterator[None]:
+    """Tell the libraries of a new process, which read its environment, to take little."""
+    wanted = QUIET | (dict.fromkeys(THREADS, str(threads)) if threads else {})
+    unset = [name for name in wanted if name not in os.environ]
     os.environ.update({name: wanted[name] for name in unset})
     try:
         yield
