@@ -3,6 +3,7 @@
 The rooms, in the order of the data, on a foundation that knows nothing of them:
 
     perception   a video becomes keypoints and frame features, once, in a store
+    weak_labels  a model says what it sees in a video, once, in a store
     learning     branches, fusion and training, composed by an mmengine Runner
     evidence     metrics with intervals, the sealed test set, reports
     core         components, plugins, registries, schemas, configs

@@ -40,6 +40,30 @@ COMPONENTS = (
         paper="https://doi.org/10.1109/CVPR.2005.177",
     ),
     Component(
+        kind="text_encoder",
+        name="tfidf",
+        target=f"{LEARNING}.text_encoders.tfidf:Tfidf",
+        example={"max_features": 16},
+        paper="https://doi.org/10.1016/0306-4573(88)90021-0",
+    ),
+    Component(
+        kind="vlm_labeler",
+        name="recorded",
+        target="emoframe.weak_labels.vlm_labelers.recorded:Recorded",
+        example={"path": "answers.jsonl"},
+    ),
+    Component(
+        kind="vlm_labeler",
+        name="simulated",
+        target="emoframe.weak_labels.vlm_labelers.simulated:Simulated",
+        example={"accuracy": 0.644, "abstain": 0.1},
+    ),
+    Component(
+        kind="vlm_labeler",
+        name="rules",
+        target="emoframe.weak_labels.vlm_labelers.rules:Rules",
+    ),
+    Component(
         kind="keypoint_backbone",
         name="mlp",
         target=f"{LEARNING}.keypoint_backbones.mlp:MLP",

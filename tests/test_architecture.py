@@ -14,7 +14,8 @@ PLUGINS = [
     path for path in sorted((ROOT / "plugins").glob("*/**/*.py")) if "tests" not in path.parts
 ]
 PUBLIC = {
-    "emoframe", "emoframe.interfaces", "emoframe.records", "emoframe.skeleton", "emoframe.testing",
+    "emoframe", "emoframe.interfaces", "emoframe.labelling", "emoframe.records",
+    "emoframe.skeleton", "emoframe.testing",
 }  # fmt: skip
 BELOW_PLUGINS = {
     "ultralytics", "transformers", "google", "openai", "mediapipe", "onnxruntime", "rtmlib",
