@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import nn
 
 from emoframe.core.registry import create
 from emoframe.learning.branches import TextBranch, Wiring, build_branch
 from emoframe.learning.clips import gold
+from emoframe.learning.engine import BaseModel
 from emoframe.learning.experiment import Model
 from emoframe.records import Output
 

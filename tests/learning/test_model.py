@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -202,3 +204,9 @@ def test_no_part_stumbles_over_short_masked_or_lonely_clips(
     assert torch.isfinite(value)
     broken = [n for n, p in model.named_parameters() if p.grad is not None and p.grad.isnan().any()]
     assert not broken
+
+
+def test_commands_do_not_wait_for_libraries_that_nothing_uses() -> None:
+    code = "import emoframe.api, sys; print({'transformers', 'peft'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
