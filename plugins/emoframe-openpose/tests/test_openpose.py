@@ -262,8 +262,8 @@ def over(home: Path) -> bool:
 
 
 def soon(happens: Callable[[], bool]) -> bool:
-    """Whether something happens within ten seconds."""
-    for _ in range(200):
+    """Whether something happens within a minute: a process that starts has much to import."""
+    for _ in range(1200):
         if happens():
             return True
         time.sleep(0.05)
