@@ -8,6 +8,7 @@ Items that show the same video are asked about once.
 from __future__ import annotations
 
 import functools
+import logging
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +27,13 @@ from emoframe.learning.sources import devices, pose_key
 from emoframe.weak_labels import batch as batches
 from emoframe.weak_labels.alone import alone
 from emoframe.weak_labels.ask import Asked, OnRow, Summary, ask
-from emoframe.weak_labels.consent import check_consent, check_private, terms_of, told
+from emoframe.weak_labels.consent import (
+    check_consent,
+    check_private,
+    place_of,
+    terms_of,
+    told,
+)
 from emoframe.weak_labels.labelers import built, is_simulated
 from emoframe.weak_labels.limits import How
 from emoframe.weak_labels.plan import Plan
@@ -37,6 +44,8 @@ from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.rows import FINAL, Call, LabelerRecord, QuestionKey
 from emoframe.weak_labels.settings import WeakLabels
 from emoframe.weak_labels.store import LabelStore
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Labelled", "Which", "label", "plan"]
 
@@ -123,8 +132,9 @@ def label(
     keys = (job.prompt.hash, job.record.key)
     with alone(job.settings.store, *keys), LabelStore(job.settings.store) as store:
         if job.record.uploads:
-            check_consent(store, job.name, job.terms, i_may_upload)
+            check_consent(store, job.name, job.terms, i_may_upload, job.place)
         store.orphaned()
+        _tell_moved(job, store)
         store.add_items(job.name, job.items)
         done = [_collected(job, store, how, on_row)] if batch else []
         left = job.left(store)
@@ -152,13 +162,16 @@ def plan(
     Raises:
         EmoframeError: The config, the data or the labeler cannot be used as asked.
     """
-    job = _prepare(load(source, overrides), which or Which())
+    experiment = load(source, overrides)
+    job = _prepare(experiment, which or Which(), asks=False)
     table = price_table(prices)
     path = job.settings.store
     store = LabelStore(path, write=False) if path.is_file() else None
     found = plan_of(job.left(store), job.labeler, job.record, job.prompt, table)
     lost = (f"{item}: {why}" for item, why in job.lost.items())
     terms = [f"terms of {job.name}: {told(job.terms)}"] if job.record.uploads else []
+    if terms and experiment.privacy.upload != "allowed":
+        terms.append(f"privacy.upload is {experiment.privacy.upload!r}: as it is, nothing is sent")
     found = replace(found, warnings=(*terms, *found.warnings, *lost))
     if store is None:
         return found
@@ -179,6 +192,7 @@ class _Job:
     settings: WeakLabels
     which: Which
     name: str
+    place: str
     terms: Mapping[str, Any]
     labeler: Any
     record: LabelerRecord
@@ -201,8 +215,8 @@ class _Job:
         return left_of(asked, store, self.record, self.prompt, self.which.retry)
 
 
-def _prepare(experiment: Experiment, which: Which) -> _Job:
-    """Build whom to ask, and say about what; a labeler that may not upload reads nothing."""
+def _prepare(experiment: Experiment, which: Which, *, asks: bool = True) -> _Job:
+    """Build whom to ask, and say about what; a labeler that may not upload is refused at once."""
     again = FINAL - {"ok"}
     if strange := sorted(set(which.retry) - again):
         raise DataError(
@@ -212,7 +226,7 @@ def _prepare(experiment: Experiment, which: Which) -> _Job:
     settings = experiment.weak_labels or WeakLabels()
     node, device, simulated = settings.vlm_labeler, devices()[0], is_simulated(settings.vlm_labeler)
     labeler, record = built(node, device)
-    check_private(node["type"], record.uploads, experiment.privacy.upload)
+    check_private(node["type"], asks and record.uploads, experiment.privacy.upload)
     dataset: Dataset = create("dataset", experiment.dataset)
     prompt = build_prompt(settings, dataset.classes)
     _check_sayable(settings, prompt)
@@ -227,10 +241,23 @@ def _prepare(experiment: Experiment, which: Which) -> _Job:
         key: shower.asked(key, ref, labeler, prompt.show, samples)
         for key, ref in found.clips.items()
     }
-    terms = terms_of(dataset)
+    name, place, terms = shower.name, place_of(dataset), terms_of(dataset)
     return _Job(
-        settings, which, shower.name, terms, labeler, record, prompt, clips, found.items, found.lost
+        settings, which, name, place, terms, labeler, record, prompt, clips, found.items, found.lost
     )
+
+
+def _tell_moved(job: _Job, store: LabelStore) -> None:
+    """Say which items stood for another clip before, as those of a table of the same name do."""
+    before = store.items(job.name)
+    moved = [item for item, clip in job.items.items() if before.get((job.name, item), clip) != clip]
+    if moved:
+        log.warning(
+            "%s items of %r, such as %r, stood for other videos in %s before; from now on they "
+            "stand for these. Where it is another data set, give it a name of its own "
+            "(dataset.name) or a label store of its own",
+            len(moved), job.name, moved[0], job.settings.store,
+        )  # fmt: skip
 
 
 def _check_sayable(settings: WeakLabels, prompt: Prompt) -> None:
@@ -262,5 +289,6 @@ def _statuses(job: _Job, store: LabelStore) -> Counter[str]:
 
 def _labelled(job: _Job, store: LabelStore, done: Sequence[Summary]) -> Labelled:
     summary = functools.reduce(operator.add, done)
-    counted, unknown = dict(_statuses(job, store)), store.calls("unknown")
+    counted = dict(_statuses(job, store))
+    unknown = store.calls("unknown") if job.record.uploads else []  # the others cost nothing
     return Labelled(summary, counted, store.spent(), unknown, job.lost)

@@ -19,9 +19,12 @@ def command(
     """Check a config and list every problem; needs no data and builds nothing."""
     from emoframe.core import config
     from emoframe.learning.experiment import Experiment
+    from emoframe.weak_labels.prompt import prompt_problems
 
     try:
-        config.check(Experiment, config.load(file, overrides or []))
+        experiment = config.check(Experiment, config.load(file, overrides or []))
+        if experiment.weak_labels and (found := prompt_problems(experiment.weak_labels)):
+            raise ConfigError(found)
     except ConfigError as error:
         if not json:
             raise

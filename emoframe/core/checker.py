@@ -143,7 +143,7 @@ class Checker:
         for key in value:
             if key not in known:
                 takes = f"{owner or path or 'it'} takes {', '.join(known) or 'no parameters'}"
-                near = suggest(str(key), [*known, *(["base"] if not path else [])])
+                near = suggest(str(key), [*known, "type" if path else "base"])
                 self.note(f"{dot}{key}", f"unknown{near} ({takes})")
         filled: dict[str, Any] = {}
         for name, param in known.items():

@@ -73,7 +73,8 @@ class Rationales:
         labels, why = self._of_video(ref.video) if not self.dataset else self._of_item(ref.id)
         if not labels:
             raise AbsentError(
-                f"{ref.id}: {str(self.settings.store)!r} has no rationale of it: it {why}"
+                f"{ref.id}: {str(self.settings.store)!r} has no rationale of it: it {why}; "
+                "run emoframe label with this config"
             )
         return self._text(labels)
 

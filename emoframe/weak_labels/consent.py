@@ -60,8 +60,18 @@ def terms_of(dataset: Any) -> dict[str, Any]:
     return told
 
 
+def place_of(dataset: Any) -> str:
+    """Return where a data set lies, since two may have one name; empty where it does not say."""
+    places = [p for name in ("root", "path") if (p := getattr(dataset, name, None))]
+    return str(Path(places[0]).resolve()) if places else ""
+
+
 def check_consent(
-    store: LabelStore, dataset: str, terms: Mapping[str, Any], accepted: str = ""
+    store: LabelStore,
+    dataset: str,
+    terms: Mapping[str, Any],
+    accepted: str = "",
+    place: str = "",
 ) -> None:
     """See that somebody allowed the upload of a data set, now or before, and remember it.
 
@@ -70,13 +80,14 @@ def check_consent(
         dataset: Name of the data set.
         terms: Its terms; empty where they are not known.
         accepted: The data set for which the user accepts them now.
+        place: Where it lies: consent is for that data set alone.
 
     Raises:
         DataError: Nobody did, or another data set was named.
     """
     if accepted and accepted != dataset:
         raise DataError(f"--i-may-upload {accepted}: the data set of this config is {dataset!r}")
-    text = told(terms)
+    text = "; ".join(filter(None, (told(terms), place)))
     known = store.consent(dataset)
     if known is not None and known.terms == text:
         return

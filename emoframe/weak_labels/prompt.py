@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from jinja2 import DictLoader, StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import field_validator
 
-from emoframe.core.errors import DataError
+from emoframe.core.errors import DataError, Problem
 from emoframe.labelling import Mark, Prompt, Show
 from emoframe.weak_labels.answer_fields import STEPS, Step, answer_schema, outline
 from emoframe.weak_labels.codebook import load_codebooks, load_rules
@@ -142,6 +142,27 @@ def build_prompt(settings: WeakLabels, classes: Sequence[str]) -> Prompt:
         rules={n: rule.text for n, rule in rules.items()} if "rules" in steps else {},
         show=show,
     )
+
+
+def prompt_problems(settings: WeakLabels) -> list[Problem]:
+    """Find what is wrong with the files that a section `weak_labels` names, all of it at once."""
+    tries: dict[str, Callable[[], object]] = {
+        "codebooks": lambda: load_codebooks(settings.codebooks),
+        "rules": lambda: load_rules(settings.rules),
+        "prompt": lambda: _inherited(settings.prompt, ()),
+    }
+    found: list[Problem] = []
+    for key, attempt in tries.items():
+        try:
+            attempt()
+        except DataError as error:
+            found.append(Problem(f"weak_labels.{key}", str(error)))
+    if not found:
+        try:
+            build_prompt(settings, ("one", "other"))
+        except DataError as error:
+            found.append(Problem("weak_labels.prompt", str(error)))
+    return found
 
 
 def _inherited(name: str, children: tuple[Path, ...]) -> PromptFile:

@@ -200,9 +200,11 @@ def test_nothing_leaves_unless_the_config_and_the_user_say_so(
 
     with monkeypatch.context() as patched:
         patched.setattr("emoframe.label.create", unread)
-        for more in ([], ["--plan"], MAY):
+        for more in ([], MAY):
             said = refused("quickstart", *overrides, "privacy.upload=never", *more)
             assert "privacy.upload is 'never'; nothing was read or sent" in said
+    planned = found("quickstart", *overrides, "privacy.upload=never", "--plan")
+    assert any("as it is, nothing is sent" in one for one in planned["warnings"])
     assert "with --i-may-upload planted" in refused("quickstart", *overrides)
     assert "data set of this config is 'planted'" in refused(
         "quickstart", *overrides, "--i-may-upload", "imigue"
@@ -357,3 +359,13 @@ def test_a_batch_is_handed_in_waits_and_is_collected_by_the_next_run(
     assert len(list(folder.iterdir())) == 3
     assert found("quickstart", *overrides, "--batch")["statuses"] == {"ok": 6}
     assert done["spent"] == pytest.approx(4 * COST / 2 + 2 * 10 * COST / 2)
+
+
+def test_a_table_of_the_same_name_and_other_videos_is_told_of(
+    remote: tuple[list[str], Counter], caplog: pytest.LogCaptureFixture
+) -> None:
+    overrides, _ = remote
+    found("quickstart", *overrides, *MAY, "--limit", "2")
+    assert "stood for other videos" not in caplog.text
+    found("quickstart", *overrides, "dataset.seed=5", "--limit", "2")
+    assert "2 items of 'planted'" in caplog.text and "dataset.name" in caplog.text

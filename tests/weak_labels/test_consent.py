@@ -56,3 +56,11 @@ def test_terms_are_the_data_sets_own_or_lie_beside_it(tmp_path: Path) -> None:
     (tmp_path / "terms.yaml").write_text("- nothing")
     with pytest.raises(DataError, match="are no terms"):
         terms_of(table)
+
+
+def test_consent_to_one_table_is_none_to_another_of_the_same_name(tmp_path: Path) -> None:
+    with LabelStore(tmp_path / "labels.sqlite") as store:
+        check_consent(store, "manifest:videos", {}, "manifest:videos", "/a/videos.csv")
+        check_consent(store, "manifest:videos", {}, place="/a/videos.csv")
+        with pytest.raises(DataError, match="may anything of"):
+            check_consent(store, "manifest:videos", {}, place="/b/videos.csv")

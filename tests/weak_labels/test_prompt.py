@@ -16,7 +16,7 @@ import pytest
 from emoframe.core.errors import DataError
 from emoframe.labelling import Prompt
 from emoframe.records import SampleRef
-from emoframe.weak_labels.prompt import GUARD, build_prompt, prompt_names
+from emoframe.weak_labels.prompt import GUARD, build_prompt, prompt_names, prompt_problems
 from emoframe.weak_labels.settings import WeakLabels
 
 CLASSES = ("win", "lose")
@@ -246,3 +246,13 @@ def test_class_names_may_be_anything_in_any_language() -> None:
 def test_class_names_that_an_answer_could_not_name_are_refused(classes: list[str]) -> None:
     with pytest.raises(DataError, match=r"class"):
         build_prompt(WeakLabels(), classes)
+
+
+def test_every_file_that_cannot_be_used_is_a_problem_of_its_own(tmp_path: Path) -> None:
+    twice = tmp_path / "twice.yaml"
+    twice.write_text("system: X\nabout: a\ncodes:\n  P1: {name: a}\n  P1: {name: b}\n")
+    settings = WeakLabels(prompt="cot_rule", codebooks=("facs", str(twice)), rules="nobody")
+    found = {problem.path: problem.text for problem in prompt_problems(settings)}
+    assert set(found) == {f"weak_labels.{key}" for key in ("codebooks", "rules", "prompt")}
+    assert "P1" in found["weak_labels.codebooks"] and "cot_rules" in found["weak_labels.prompt"]
+    assert not prompt_problems(WeakLabels())

@@ -125,6 +125,9 @@ def test_only_codes_of_the_prompts_codebooks_are_told_in_its_words(smile: Keypoi
     renamed = replace(prompt(), codes={"FACS": {"12": "Smile"}})
     answer = json.loads(rules().ask(Question(clip(smile), renamed)).text)
     assert {(unit["code"], unit["name"]) for unit in answer["units"]} == {("12", "Smile")}
+    foreign = replace(prompt(), codes={"PGCS": {"P1": "Leaning back"}})
+    answer = json.loads(rules().ask(Question(clip(smile), foreign)).text)
+    assert not answer["units"] and "know none of the codes" in answer["note"]
 
 
 def test_what_was_not_measured_stands_in_the_note(smile: Keypoints) -> None:

@@ -36,16 +36,23 @@ class Manifest:
         path: The table.
         classes: Names of the classes in the order of their index; null sorts the labels of train.
         protocol: Name of the evaluation protocol of the split; null takes the file's name.
+        name: What the stores call this data set; null takes the file's name. Tables of one name
+            that hold other videos need names of their own, or stores.
     """
 
     synthetic = False
     layout: SkeletonLayout | None = None
 
     def __init__(
-        self, *, path: Path, classes: list[str] | None = None, protocol: str | None = None
+        self,
+        *,
+        path: Path,
+        classes: list[str] | None = None,
+        protocol: str | None = None,
+        name: str | None = None,
     ) -> None:
         self.path = path
-        self.name = f"manifest:{path.stem}"
+        self.name = name or f"manifest:{path.stem}"
         self.protocol = protocol or f"manifest:{path.stem}"
         self._given_classes = classes
 

@@ -22,6 +22,7 @@ from emoframe.weak_labels.motion.track import track_of
 
 NOTE = "Told by rules from keypoints, without any judgement; what is not listed may have happened."
 NO_UNITS = "This prompt asks for no units, so nothing is listed; choose one such as `cot`."
+NO_CODES = "The rules know none of the codes of these codebooks, so nothing is listed."
 COUNTED = "The clip's times could not be used, so its frames were counted."
 
 
@@ -62,7 +63,11 @@ class Rules:
         prompt, length_s = question.prompt, question.clip.duration_s
         units = units_of(track, signals, self._rules, prompt.codes, length_s)
         notes = [NOTE, unmeasured(signals, self._rules)]
-        notes += [NO_UNITS] * (not prompt.codes) + [COUNTED] * track.counted
+        notes += [COUNTED] * track.counted
+        if not prompt.codes:
+            notes.append(NO_UNITS)
+        elif not self._knows(prompt.codes):
+            notes.append(NO_CODES)
         return Reply(_answer(units, " ".join(filter(None, notes)), prompt.schema))
 
     def tokens(self, question: Question) -> Usage:
@@ -79,6 +84,10 @@ class Rules:
             return {"thresholds": file_hash(self.thresholds or SHIPPED)}
         except OSError as error:
             raise DataError(f"the thresholds of rules cannot be read: {error}") from error
+
+    def _knows(self, codes: Mapping[str, Mapping[str, str]]) -> bool:
+        asked = {f"{system} {code}" for system, book in codes.items() for code in book}
+        return any(asked.intersection(event.codes) for event in self._rules.events)
 
     @cached_property
     def _rules(self) -> Thresholds:
