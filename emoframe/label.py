@@ -289,6 +289,5 @@ def _statuses(job: _Job, store: LabelStore) -> Counter[str]:
 
 def _labelled(job: _Job, store: LabelStore, done: Sequence[Summary]) -> Labelled:
     summary = functools.reduce(operator.add, done)
-    counted = dict(_statuses(job, store))
-    unknown = store.calls("unknown") if job.record.uploads else []  # the others cost nothing
+    counted, unknown = dict(_statuses(job, store)), store.calls("unknown")
     return Labelled(summary, counted, store.spent(), unknown, job.lost)
