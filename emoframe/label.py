@@ -27,13 +27,7 @@ from emoframe.learning.sources import devices, pose_key
 from emoframe.weak_labels import batch as batches
 from emoframe.weak_labels.alone import alone
 from emoframe.weak_labels.ask import Asked, OnRow, Summary, ask
-from emoframe.weak_labels.consent import (
-    check_consent,
-    check_private,
-    place_of,
-    terms_of,
-    told,
-)
+from emoframe.weak_labels.consent import check_consent, check_private, terms_of, told
 from emoframe.weak_labels.labelers import built, is_simulated
 from emoframe.weak_labels.limits import How
 from emoframe.weak_labels.plan import Plan
@@ -132,7 +126,7 @@ def label(
     keys = (job.prompt.hash, job.record.key)
     with alone(job.settings.store, *keys), LabelStore(job.settings.store) as store:
         if job.record.uploads:
-            check_consent(store, job.name, job.terms, i_may_upload, job.place)
+            check_consent(store, job.name, job.terms, i_may_upload)
         store.orphaned()
         _tell_moved(job, store)
         store.add_items(job.name, job.items)
@@ -192,7 +186,6 @@ class _Job:
     settings: WeakLabels
     which: Which
     name: str
-    place: str
     terms: Mapping[str, Any]
     labeler: Any
     record: LabelerRecord
@@ -241,9 +234,9 @@ def _prepare(experiment: Experiment, which: Which, *, asks: bool = True) -> _Job
         key: shower.asked(key, ref, labeler, prompt.show, samples)
         for key, ref in found.clips.items()
     }
-    name, place, terms = shower.name, place_of(dataset), terms_of(dataset)
+    terms = terms_of(dataset)
     return _Job(
-        settings, which, name, place, terms, labeler, record, prompt, clips, found.items, found.lost
+        settings, which, shower.name, terms, labeler, record, prompt, clips, found.items, found.lost
     )
 
 

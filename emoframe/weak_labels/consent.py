@@ -39,55 +39,48 @@ def check_private(name: str, uploads: bool, allowed: str) -> None:
 
 
 def terms_of(dataset: Any) -> dict[str, Any]:
-    """Return the terms of a data set: its own, or of `terms.yaml` beside it; empty if unknown.
+    """Return what may be done with a data set, as one line of which consent is asked and kept.
+
+    Its own terms, or those of `terms.yaml` beside it; and where it lies (`of`), since two tables of
+    one name are two data sets. Empty where neither is known.
 
     Raises:
         DataError: The file cannot be read.
     """
-    if told := getattr(dataset, "terms", None):
-        return dict(told)
     places = [Path(p) for name in ("root", "path") if (p := getattr(dataset, name, None))]
+    of = {"of": str(places[0].resolve())} if places else {}
+    if told := getattr(dataset, "terms", None):
+        return {**told, **of}
     files = [(place if place.is_dir() else place.parent) / FILE for place in places]
     file = next((file for file in files if file.is_file()), None)
     if file is None:
-        return {}
+        return of
     try:
         told = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise DataError(f"{file}: cannot be read as terms ({error})") from error
     if not isinstance(told, dict):
         raise DataError(f"{file}: are no terms; `upload: yes, no or ask` is missing")
-    return told
-
-
-def place_of(dataset: Any) -> str:
-    """Return where a data set lies, since two may have one name; empty where it does not say."""
-    places = [p for name in ("root", "path") if (p := getattr(dataset, name, None))]
-    return str(Path(places[0]).resolve()) if places else ""
+    return {**told, **of}
 
 
 def check_consent(
-    store: LabelStore,
-    dataset: str,
-    terms: Mapping[str, Any],
-    accepted: str = "",
-    place: str = "",
+    store: LabelStore, dataset: str, terms: Mapping[str, Any], accepted: str = ""
 ) -> None:
     """See that somebody allowed the upload of a data set, now or before, and remember it.
 
     Args:
         store: Where it is remembered.
         dataset: Name of the data set.
-        terms: Its terms; empty where they are not known.
+        terms: What `terms_of` said; consent to other terms, or of another place, is none.
         accepted: The data set for which the user accepts them now.
-        place: Where it lies: consent is for that data set alone.
 
     Raises:
         DataError: Nobody did, or another data set was named.
     """
     if accepted and accepted != dataset:
         raise DataError(f"--i-may-upload {accepted}: the data set of this config is {dataset!r}")
-    text = "; ".join(filter(None, (told(terms), place)))
+    text = told(terms)
     known = store.consent(dataset)
     if known is not None and known.terms == text:
         return

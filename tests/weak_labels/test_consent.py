@@ -9,6 +9,7 @@ import pytest
 
 from emoframe.core.errors import DataError
 from emoframe.learning.datasets.imigue import Imigue
+from emoframe.learning.datasets.manifest import Manifest
 from emoframe.weak_labels.consent import check_consent, check_private, terms_of
 from emoframe.weak_labels.store import LabelStore
 
@@ -50,9 +51,10 @@ def test_terms_are_shown_and_accepted_once(
 def test_terms_are_the_data_sets_own_or_lie_beside_it(tmp_path: Path) -> None:
     assert terms_of(Imigue(root=tmp_path, protocol="miga_emotion"))["upload"] == "ask"
     table = SimpleNamespace(path=tmp_path / "table.csv")
-    assert terms_of(table) == {}
+    of = {"of": str(tmp_path / "table.csv")}
+    assert terms_of(table) == of and terms_of(SimpleNamespace()) == {}
     (tmp_path / "terms.yaml").write_text("upload: no\n")
-    assert terms_of(table) == {"upload": False}
+    assert terms_of(table) == {"upload": False, **of}
     (tmp_path / "terms.yaml").write_text("- nothing")
     with pytest.raises(DataError, match="are no terms"):
         terms_of(table)
@@ -60,7 +62,8 @@ def test_terms_are_the_data_sets_own_or_lie_beside_it(tmp_path: Path) -> None:
 
 def test_consent_to_one_table_is_none_to_another_of_the_same_name(tmp_path: Path) -> None:
     with LabelStore(tmp_path / "labels.sqlite") as store:
-        check_consent(store, "manifest:videos", {}, "manifest:videos", "/a/videos.csv")
-        check_consent(store, "manifest:videos", {}, place="/a/videos.csv")
+        one, other = (terms_of(Manifest(path=tmp_path / name / "videos.csv")) for name in "ab")
+        check_consent(store, "manifest:videos", one, "manifest:videos")
+        check_consent(store, "manifest:videos", one)
         with pytest.raises(DataError, match="may anything of"):
-            check_consent(store, "manifest:videos", {}, place="/b/videos.csv")
+            check_consent(store, "manifest:videos", other)
