@@ -24,16 +24,16 @@ from emoframe.labelling import Prompt, Status
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.shown import Shower
 from emoframe.learning.sources import devices, pose_key
-from emoframe.weak_labels import batch as batches
-from emoframe.weak_labels.alone import alone
-from emoframe.weak_labels.ask import Asked, OnRow, Summary, ask
-from emoframe.weak_labels.consent import check_consent, check_private, terms_of, told
-from emoframe.weak_labels.labelers import built, is_simulated
-from emoframe.weak_labels.limits import How
-from emoframe.weak_labels.plan import Plan
-from emoframe.weak_labels.plan import left as left_of
-from emoframe.weak_labels.plan import plan as plan_of
-from emoframe.weak_labels.price import prices as price_table
+from emoframe.weak_labels.asking import batch as batches
+from emoframe.weak_labels.asking.alone import alone
+from emoframe.weak_labels.asking.ask import Asked, OnRow, Summary, ask
+from emoframe.weak_labels.asking.consent import check_consent, check_private, terms_of, told
+from emoframe.weak_labels.asking.labelers import built, is_simulated
+from emoframe.weak_labels.asking.limits import How
+from emoframe.weak_labels.asking.plan import Plan
+from emoframe.weak_labels.asking.plan import left as left_of
+from emoframe.weak_labels.asking.plan import plan as plan_of
+from emoframe.weak_labels.asking.price import prices as price_table
 from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.rows import FINAL, Call, LabelerRecord, QuestionKey
 from emoframe.weak_labels.settings import WeakLabels

@@ -15,8 +15,8 @@ from emoframe.core.errors import EXIT_SOME_FAILED
 if TYPE_CHECKING:
     from emoframe.label import Labelled
     from emoframe.labelling import Status
-    from emoframe.weak_labels.ask import Asked
-    from emoframe.weak_labels.plan import Plan
+    from emoframe.weak_labels.asking.ask import Asked
+    from emoframe.weak_labels.asking.plan import Plan
     from emoframe.weak_labels.rows import Answer
 
 MOST_TOLD = 10

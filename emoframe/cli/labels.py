@@ -29,7 +29,7 @@ from emoframe.cli.output import Json, as_json, note, rows
 from emoframe.core.errors import EXIT_SOME_FAILED
 
 if TYPE_CHECKING:
-    from emoframe.weak_labels.listing import Listed
+    from emoframe.weak_labels.exchange.listing import Listed
     from emoframe.weak_labels.store import Call, LabelStore
 
 commands = typer.Typer(
@@ -50,7 +50,7 @@ def ls(
     json: Json = False,
 ) -> None:
     """List the answers, or the calls that nobody knows the end of, and what all of it cost."""
-    from emoframe.weak_labels.listing import flat
+    from emoframe.weak_labels.exchange.listing import flat
     from emoframe.weak_labels.plain import plain
     from emoframe.weak_labels.store import LabelStore
 
@@ -86,7 +86,7 @@ def export(
     JSONL without a choice is the whole store, and an import gives it back. CSV and Parquet are one
     row per answer; in CSV, a cell that a spreadsheet would run as a formula gets a ' before it.
     """
-    from emoframe.weak_labels import transfer
+    from emoframe.weak_labels.exchange import transfer
     from emoframe.weak_labels.store import LabelStore
 
     with LabelStore(store, write=False) as opened:
@@ -115,8 +115,8 @@ def import_(
     `confidence` (in tables `confidence.CLASS`); and may have `dataset`, `rationale`,
     `rationale_no_verdict`, `units`, `text`, `model`, `prompt`, `sample`, `at` and `simulated`.
     """
+    from emoframe.weak_labels.exchange.transfer import import_file
     from emoframe.weak_labels.store import LabelStore
-    from emoframe.weak_labels.transfer import import_file
 
     with LabelStore(store) as opened:
         before = opened.spent()
@@ -182,7 +182,7 @@ def _counts(found: Sequence[Listed]) -> str:
 
 def _money(store: LabelStore) -> str:
     """Say what counts as spent, and what of it is doubtful."""
-    from emoframe.weak_labels.unsaved import waiting
+    from emoframe.weak_labels.asking.unsaved import waiting
 
     parts = [
         f"${sum(one.reserved_usd for one in calls):.4f} in {len(calls)} calls {what}"

@@ -10,7 +10,7 @@ import typer
 from emoframe.core.errors import DataError, suggest
 
 if TYPE_CHECKING:
-    from emoframe.weak_labels.listing import Listed
+    from emoframe.weak_labels.exchange.listing import Listed
     from emoframe.weak_labels.store import LabelStore
 
 Store = Annotated[Path, typer.Argument(metavar="STORE", help="File of the label store.")]
@@ -33,7 +33,7 @@ def found_in(
         DataError: There is no such data set, prompt, labeler or status.
     """
     from emoframe.labelling import Status
-    from emoframe.weak_labels.listing import listing
+    from emoframe.weak_labels.exchange.listing import listing
 
     known = sorted({name for name, _ in store.items()})
     for given, allowed, what in (

@@ -15,7 +15,7 @@ from emoframe.core.errors import EXIT_SOME_FAILED, DataError
 if TYPE_CHECKING:
     from emoframe.evidence.label_pages import Report
     from emoframe.evidence.probe_ask import Prober
-    from emoframe.weak_labels.ask import Asked, Summary
+    from emoframe.weak_labels.asking.ask import Asked, Summary
     from emoframe.weak_labels.rows import Answer
 
 ConfigFile = Annotated[Path, typer.Argument(help="A config, or the name of a shipped one.")]
@@ -81,7 +81,7 @@ def probe(
     from emoframe.evidence.labelled import TrainingItems
     from emoframe.evidence.probe_ask import Limits, Prober
     from emoframe.evidence.probe_report import probe_report
-    from emoframe.weak_labels.price import prices as price_table
+    from emoframe.weak_labels.asking.price import prices as price_table
     from emoframe.weak_labels.store import LabelStore
 
     experiment = api.load(file, overrides or [])

@@ -24,7 +24,7 @@ def review_export(
     labeler: Labeler = "",
 ) -> None:
     """Write labels as tasks for Label Studio, with what was found as pre-annotations."""
-    from emoframe.weak_labels.review import CONFIG, TASKS, export_review
+    from emoframe.weak_labels.exchange.review import CONFIG, TASKS, export_review
     from emoframe.weak_labels.store import LabelStore
 
     with LabelStore(store, write=False) as opened:
@@ -40,7 +40,7 @@ def review_import(
     file: Annotated[Path, typer.Argument(metavar="FILE.json", help="Label Studio's JSON export.")],
 ) -> None:
     """Keep what people corrected in Label Studio as gold; exit code 1 if any cannot be used."""
-    from emoframe.weak_labels.gold import import_review
+    from emoframe.weak_labels.exchange.gold import import_review
     from emoframe.weak_labels.store import LabelStore
 
     with LabelStore(store) as opened:

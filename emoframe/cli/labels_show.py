@@ -14,7 +14,7 @@ from emoframe.core.errors import DataError
 
 if TYPE_CHECKING:
     from emoframe.labelling import Prompt, WeakLabel
-    from emoframe.weak_labels.listing import Listed
+    from emoframe.weak_labels.exchange.listing import Listed
     from emoframe.weak_labels.store import LabelStore
 
 What = Annotated[

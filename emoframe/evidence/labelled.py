@@ -21,9 +21,9 @@ from emoframe.labelling import Prompt, WeakLabel
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.sources import name_of, pose_key
 from emoframe.records import SampleRef
-from emoframe.weak_labels.consent import check_private
-from emoframe.weak_labels.labelers import built
-from emoframe.weak_labels.listing import SIMULATED, STAMP
+from emoframe.weak_labels.asking.consent import check_private
+from emoframe.weak_labels.asking.labelers import built
+from emoframe.weak_labels.exchange.listing import SIMULATED, STAMP
 from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.settings import WeakLabels
 from emoframe.weak_labels.store import Answer, LabelerRecord, LabelStore

@@ -17,14 +17,14 @@ from emoframe.evidence.labelled import TrainingItems
 from emoframe.labelling import Prompt
 from emoframe.learning.shown import Shower
 from emoframe.learning.sources import devices, pose_key
-from emoframe.weak_labels.alone import alone
-from emoframe.weak_labels.ask import Asked, OnRow, Summary, ask
-from emoframe.weak_labels.consent import check_consent, terms_of
-from emoframe.weak_labels.labelers import built
-from emoframe.weak_labels.limits import How
-from emoframe.weak_labels.plan import Plan
-from emoframe.weak_labels.plan import plan as plan_of
-from emoframe.weak_labels.price import Table
+from emoframe.weak_labels.asking.alone import alone
+from emoframe.weak_labels.asking.ask import Asked, OnRow, Summary, ask
+from emoframe.weak_labels.asking.consent import check_consent, terms_of
+from emoframe.weak_labels.asking.labelers import built
+from emoframe.weak_labels.asking.limits import How
+from emoframe.weak_labels.asking.plan import Plan
+from emoframe.weak_labels.asking.plan import plan as plan_of
+from emoframe.weak_labels.asking.price import Table
 from emoframe.weak_labels.store import LabelerRecord, LabelStore
 
 

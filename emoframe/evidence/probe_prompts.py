@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from emoframe.evidence.labelled import TrainingItems
 from emoframe.labelling import Prompt, Show
-from emoframe.weak_labels.answer import answer_schema, outline
-from emoframe.weak_labels.answer_text import find_object
+from emoframe.weak_labels.answers.parse import answer_schema, outline
+from emoframe.weak_labels.answers.text import find_object
 from emoframe.weak_labels.store import Answer
 
 Asks = Literal["person", "event", "result"]

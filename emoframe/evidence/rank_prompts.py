@@ -31,7 +31,7 @@ from emoframe.evidence.labelled import Material, TrainingItems
 from emoframe.evidence.stats import Interval, accuracy_interval, paired
 from emoframe.labelling import Usage
 from emoframe.learning.experiment import Experiment
-from emoframe.weak_labels.listing import SIMULATED, STAMP
+from emoframe.weak_labels.exchange.listing import SIMULATED, STAMP
 from emoframe.weak_labels.store import LabelStore
 
 

@@ -19,7 +19,7 @@ from emoframe.labelling import WeakLabel
 from emoframe.learning.checks import AbsentError
 from emoframe.perception.video import video_hash
 from emoframe.records import SampleRef
-from emoframe.weak_labels.labelers import built
+from emoframe.weak_labels.asking.labelers import built
 from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.read import RationaleView, missing, weak_labels
 from emoframe.weak_labels.settings import WeakLabels

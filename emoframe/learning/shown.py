@@ -22,8 +22,8 @@ from emoframe.learning.inputs import DATASET, OWN_POSES
 from emoframe.learning.sources import from_dataset, from_store, name_of
 from emoframe.perception.entries import find_hash
 from emoframe.records import Keypoints, SampleRef
-from emoframe.weak_labels.ask import Asked
-from emoframe.weak_labels.clips import clip_key, opened
+from emoframe.weak_labels.asking.ask import Asked
+from emoframe.weak_labels.shown.clips import clip_key, opened
 
 
 @dataclass

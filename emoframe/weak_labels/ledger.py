@@ -17,12 +17,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from emoframe.core.errors import DataError, EmoframeError
+from emoframe.weak_labels.asking.processes import Process, here
+from emoframe.weak_labels.asking.unsaved import (
+    UnsavedError,
+    free_spare,
+    make_spare,
+    put_aside,
+    waiting,
+)
 from emoframe.weak_labels.database import Database, LabelStoreError
+from emoframe.weak_labels.exchange.tables import MICRO, insert, micro, select
 from emoframe.weak_labels.plain import as_text, parsed
-from emoframe.weak_labels.processes import Process, here
 from emoframe.weak_labels.rows import Answer, Call, CallState, Kept, QuestionKey, now
-from emoframe.weak_labels.tables import MICRO, insert, micro, select
-from emoframe.weak_labels.unsaved import UnsavedError, free_spare, make_spare, put_aside, waiting
 
 GONE = "the process that sent it is gone; it may have been paid"
 _END = """

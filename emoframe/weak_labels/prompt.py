@@ -25,7 +25,7 @@ from pydantic import field_validator
 
 from emoframe.core.errors import DataError, Problem
 from emoframe.labelling import Mark, Prompt, Show
-from emoframe.weak_labels.answer_fields import STEPS, Step, answer_schema, outline
+from emoframe.weak_labels.answers.fields import STEPS, Step, answer_schema, outline
 from emoframe.weak_labels.codebook import load_codebooks, load_rules
 from emoframe.weak_labels.settings import WeakLabels
 from emoframe.weak_labels.words import folded

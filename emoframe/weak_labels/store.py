@@ -20,7 +20,9 @@ from typing import Any, Self
 
 from emoframe.core.errors import DataError, EmoframeError, suggest
 from emoframe.labelling import Prompt, Status
+from emoframe.weak_labels.asking.unsaved import UnsavedError
 from emoframe.weak_labels.database import LabelStoreError
+from emoframe.weak_labels.exchange.tables import insert, select
 from emoframe.weak_labels.ledger import BudgetError, Ledger, take_call, take_in
 from emoframe.weak_labels.plain import RECORDS, plural
 from emoframe.weak_labels.rows import (
@@ -40,8 +42,6 @@ from emoframe.weak_labels.rows import (
     Review,
     now,
 )
-from emoframe.weak_labels.tables import insert, select
-from emoframe.weak_labels.unsaved import UnsavedError
 
 __all__ = [
     "FINAL", "Answer", "Batch", "BudgetError", "Call", "CallState", "Consent", "Contents", "Item",

@@ -19,7 +19,7 @@ from emoframe.cli.app import build_app
 from emoframe.core.errors import EmoframeError
 from emoframe.core.plugins import loaded
 from emoframe.labelling import CallError, Question, Reply
-from emoframe.weak_labels.calls import Caller
+from emoframe.weak_labels.asking.calls import Caller
 from emoframe.weak_labels.store import LabelStore
 
 HELPERS = Path(__file__).parents[1] / "weak_labels"

@@ -17,7 +17,7 @@ from emoframe.evidence.labelled import Material, Row
 from emoframe.labelling import Prompt, Reply, Show, Usage, WeakLabel
 from emoframe.learning.experiment import Experiment
 from emoframe.perception.video import video_hash
-from emoframe.weak_labels.film import encode
+from emoframe.weak_labels.shown.film import encode
 from emoframe.weak_labels.store import Answer, LabelerRecord, QuestionKey
 
 CLASSES = ("lose", "win")

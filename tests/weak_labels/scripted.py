@@ -18,8 +18,8 @@ import numpy as np
 from emoframe.core.errors import DataError
 from emoframe.labelling import CallError, Clip, Question, Reply, Usage
 from emoframe.records import Frames
-from emoframe.weak_labels.ask import Asked
-from emoframe.weak_labels.labelers import LabelerRecord
+from emoframe.weak_labels.asking.ask import Asked
+from emoframe.weak_labels.asking.labelers import LabelerRecord
 from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.settings import WeakLabels
 

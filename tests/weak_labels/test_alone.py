@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from emoframe.core.errors import DataError
-from emoframe.weak_labels.alone import alone
+from emoframe.weak_labels.asking.alone import alone
 
 PROMPT, LABELER = "ab" * 32, "cd" * 32
 

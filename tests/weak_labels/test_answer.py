@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from emoframe.labelling import Prompt, Reply, WeakLabel
-from emoframe.weak_labels.answer import parse
-from emoframe.weak_labels.answer_fields import Answer
+from emoframe.weak_labels.answers.fields import Answer
+from emoframe.weak_labels.answers.parse import parse
 from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.settings import WeakLabels
 

@@ -16,8 +16,8 @@ import pytest
 
 from emoframe.core.errors import ComponentError, DataError
 from emoframe.labelling import CallError, Clip, Question, Reply, Usage
-from emoframe.weak_labels.ask import MOST_IN_A_ROW, Asked, Summary, ask
-from emoframe.weak_labels.limits import How
+from emoframe.weak_labels.asking.ask import MOST_IN_A_ROW, Asked, Summary, ask
+from emoframe.weak_labels.asking.limits import How
 from emoframe.weak_labels.store import Answer, LabelStore, LabelStoreError
 
 _spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
@@ -229,7 +229,7 @@ def test_a_reply_that_cannot_be_read_is_kept(store: LabelStore) -> None:
 def test_a_fault_of_our_own_in_reading_loses_nothing(
     store: LabelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emoframe.weak_labels.calls.parse", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("emoframe.weak_labels.asking.calls.parse", lambda *_, **__: 1 / 0)
     put(store, Scripted(), 1)
     (one,) = store.answers()
     assert one.status == "unparsable"

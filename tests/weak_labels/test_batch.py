@@ -13,10 +13,10 @@ import pytest
 
 from emoframe.core.errors import ComponentError, DataError
 from emoframe.labelling import CallError, Question, Reply, Usage
-from emoframe.weak_labels import batch as module
-from emoframe.weak_labels.ask import Asked, Summary
-from emoframe.weak_labels.batch import collect, submit
-from emoframe.weak_labels.limits import How
+from emoframe.weak_labels.asking import batch as module
+from emoframe.weak_labels.asking.ask import Asked, Summary
+from emoframe.weak_labels.asking.batch import collect, submit
+from emoframe.weak_labels.asking.limits import How
 from emoframe.weak_labels.store import LabelStore, LabelStoreError
 
 _spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))

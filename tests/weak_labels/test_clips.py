@@ -22,8 +22,8 @@ from emoframe.core.errors import DataError
 from emoframe.labelling import Show
 from emoframe.perception.video import probe, read, video_hash
 from emoframe.records import Frames, Keypoints
-from emoframe.weak_labels import film
-from emoframe.weak_labels.clips import clip_key, opened
+from emoframe.weak_labels.shown import film
+from emoframe.weak_labels.shown.clips import clip_key, opened
 
 MakeVideo = Callable[..., Path]
 _file = Path(__file__).parents[1] / "perception" / "broken_media.py"

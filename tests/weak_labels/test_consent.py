@@ -10,7 +10,7 @@ import pytest
 from emoframe.core.errors import DataError
 from emoframe.learning.datasets.imigue import Imigue
 from emoframe.learning.datasets.manifest import Manifest
-from emoframe.weak_labels.consent import check_consent, check_private, terms_of
+from emoframe.weak_labels.asking.consent import check_consent, check_private, terms_of
 from emoframe.weak_labels.store import LabelStore
 
 

@@ -24,10 +24,10 @@ from typing import Any
 
 import pytest
 
-from emoframe.weak_labels.ask import Summary, ask
+from emoframe.weak_labels.asking.ask import Summary, ask
+from emoframe.weak_labels.asking.limits import How
+from emoframe.weak_labels.asking.plan import left
 from emoframe.weak_labels.database import Database
-from emoframe.weak_labels.limits import How
-from emoframe.weak_labels.plan import left
 from emoframe.weak_labels.store import LabelStore
 
 

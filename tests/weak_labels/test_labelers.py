@@ -10,7 +10,7 @@ import pytest
 from emoframe.core.errors import ConfigError
 from emoframe.core.plugins import loaded
 from emoframe.perception import stages
-from emoframe.weak_labels.labelers import built, is_simulated
+from emoframe.weak_labels.asking.labelers import built, is_simulated
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,7 +11,7 @@ from emoframe.core.errors import DataError
 from emoframe.labelling import Mark
 from emoframe.records import Keypoints
 from emoframe.skeleton import OPENPOSE_137, SkeletonLayout
-from emoframe.weak_labels.marks import check_layout, marked, masked
+from emoframe.weak_labels.shown.marks import check_layout, marked, masked
 
 HEIGHT, WIDTH = 240, 320
 BOX = (100.0, 40.0, 220.0, 230.0)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from emoframe.labelling import Question, Usage
-from emoframe.weak_labels.plan import plan
-from emoframe.weak_labels.price import prices
+from emoframe.weak_labels.asking.plan import plan
+from emoframe.weak_labels.asking.price import prices
 
 _spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
 assert _spec

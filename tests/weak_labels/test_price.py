@@ -8,7 +8,7 @@ import pytest
 
 from emoframe.core.errors import DataError
 from emoframe.labelling import Usage
-from emoframe.weak_labels.price import SHIPPED, cost, find, no_price, prices
+from emoframe.weak_labels.asking.price import SHIPPED, cost, find, no_price, prices
 
 MILLION = Usage(input=1_000_000)
 

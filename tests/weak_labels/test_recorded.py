@@ -12,10 +12,10 @@ import pytest
 from emoframe.core.errors import DataError
 from emoframe.labelling import CallError, Clip, Prompt, Question, Reply, Usage, WeakLabel
 from emoframe.records import Frames
+from emoframe.weak_labels.asking.labelers import built
 from emoframe.weak_labels.contract import check_vlm_labeler
-from emoframe.weak_labels.labelers import built
+from emoframe.weak_labels.exchange.transfer import export
 from emoframe.weak_labels.store import Answer, LabelerRecord, LabelStore, QuestionKey, now
-from emoframe.weak_labels.transfer import export
 from emoframe.weak_labels.vlm_labelers.recorded import Recorded
 
 A, B = "a1" * 32, "b2" * 32

@@ -14,9 +14,9 @@ from label_studio_sdk.label_interface import LabelInterface
 
 from emoframe.core.errors import DataError
 from emoframe.labelling import Unit
-from emoframe.weak_labels.gold import import_review
-from emoframe.weak_labels.listing import listing
-from emoframe.weak_labels.review import ABSTAINED, export_review
+from emoframe.weak_labels.exchange.gold import import_review
+from emoframe.weak_labels.exchange.listing import listing
+from emoframe.weak_labels.exchange.review import ABSTAINED, export_review
 from emoframe.weak_labels.store import LabelStore
 
 Fill = Callable[[LabelStore], LabelStore]

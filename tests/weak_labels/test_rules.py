@@ -23,7 +23,7 @@ from emoframe.learning.sources import from_store
 from emoframe.perception.settings import Perception
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import OPENPOSE_137
-from emoframe.weak_labels.answer import parse
+from emoframe.weak_labels.answers.parse import parse
 from emoframe.weak_labels.motion.thresholds import SHIPPED
 from emoframe.weak_labels.prompt import build_prompt, prompt_names
 from emoframe.weak_labels.settings import WeakLabels

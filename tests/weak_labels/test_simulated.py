@@ -16,9 +16,9 @@ from emoframe.core.errors import ComponentError
 from emoframe.core.registry import create
 from emoframe.labelling import CallError, Clip, Prompt, Question
 from emoframe.records import Frames
-from emoframe.weak_labels.answer import parse
-from emoframe.weak_labels.answer_fields import STEPS, answer_schema
-from emoframe.weak_labels.labelers import built
+from emoframe.weak_labels.answers.fields import STEPS, answer_schema
+from emoframe.weak_labels.answers.parse import parse
+from emoframe.weak_labels.asking.labelers import built
 from emoframe.weak_labels.vlm_labelers.simulated import Simulated
 
 CLASSES = ("win", "loss")

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from emoframe.core.errors import DataError, EmoframeError
-from emoframe.weak_labels import database, ledger, processes, unsaved
+from emoframe.weak_labels import database, ledger
+from emoframe.weak_labels.asking import processes, unsaved
 from emoframe.weak_labels.rows import Kept
 from emoframe.weak_labels.store import (
     BudgetError,
@@ -315,7 +316,7 @@ def test_where_nothing_can_be_written_the_answer_is_told_whole(
     assert caught.value.kept.answer == answer
     line = str(caught.value).splitlines()[-1]
     (tmp_path / "rescued.jsonl").write_text(line)
-    from emoframe.weak_labels.transfer import import_file
+    from emoframe.weak_labels.exchange.transfer import import_file
 
     assert import_file(store, tmp_path / "rescued.jsonl").new["answers"] == 1
     assert store.answers() == [answer]

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from emoframe.core.errors import DataError
-from emoframe.weak_labels.listing import flat, listing
+from emoframe.weak_labels.exchange.listing import flat, listing
+from emoframe.weak_labels.exchange.transfer import export, import_file, read_contents, selected
 from emoframe.weak_labels.store import Contents, LabelStore, now
-from emoframe.weak_labels.transfer import export, import_file, read_contents, selected
 
 Fill = Callable[[LabelStore], LabelStore]
 

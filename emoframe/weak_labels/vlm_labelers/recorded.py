@@ -25,9 +25,9 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from emoframe.core.errors import DataError
 from emoframe.labelling import CallError, Finish, Question, Reply, Usage
+from emoframe.weak_labels.exchange.transfer import is_store, read_contents
 from emoframe.weak_labels.plain import mistakes
 from emoframe.weak_labels.rows import FINAL, Answer, Contents
-from emoframe.weak_labels.transfer import is_store, read_contents
 
 
 class Line(BaseModel):

@@ -23,8 +23,8 @@ from typer.testing import CliRunner
 import emoframe.label
 from emoframe.cli.app import build_app
 from emoframe.labelling import Usage
-from emoframe.weak_labels.limits import How
-from emoframe.weak_labels.price import cost
+from emoframe.weak_labels.asking.limits import How
+from emoframe.weak_labels.asking.price import cost
 from emoframe.weak_labels.store import LabelStore
 
 Run = Callable[..., dict[str, Any]]

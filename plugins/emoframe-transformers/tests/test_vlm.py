@@ -26,10 +26,10 @@ from emoframe.label import label
 from emoframe.labelling import CallError, Clip, Prompt, Question, Show
 from emoframe.records import Frames
 from emoframe.testing import check_component, check_part
-from emoframe.weak_labels.answer import parse
-from emoframe.weak_labels.film import encode
+from emoframe.weak_labels.answers.parse import parse
 from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.settings import WeakLabels
+from emoframe.weak_labels.shown.film import encode
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from emoframe.core.errors import EmoframeError
-from emoframe.weak_labels.price import Table
+from emoframe.weak_labels.asking.price import Table
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emoframe.labelling import Prompt, Question, Status, Usage
-from emoframe.weak_labels.ask import Asked
-from emoframe.weak_labels.calls import add, sentence
-from emoframe.weak_labels.price import Table, cost, find, no_price
+from emoframe.weak_labels.asking.ask import Asked
+from emoframe.weak_labels.asking.calls import add, sentence
+from emoframe.weak_labels.asking.price import Table, cost, find, no_price
 from emoframe.weak_labels.rows import LabelerRecord, QuestionKey
 from emoframe.weak_labels.store import LabelStore
 

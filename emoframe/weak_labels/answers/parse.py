@@ -7,7 +7,7 @@ class is missing, given twice with two values, or outside 0 to 1, the reply is `
 guess at what was meant would be a label that nobody gave; percentages count as such only where all
 of them have the sign. Nothing is rescaled: confidences need not sum to 1. Classes are told by name,
 never by position; another case is mended, another word or language is not. The lists around it may
-lose entries (see `answer_rows`); what was mended or left out is in the label's notes. A stop by a
+lose entries (see `rows`); what was mended or left out is in the label's notes. A stop by a
 filter or by the model decides before the text does: what came through then is a fragment.
 """
 
@@ -19,16 +19,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from emoframe.labelling import Prompt, Reply, Status, WeakLabel
-from emoframe.weak_labels.answer_fields import (
+from emoframe.weak_labels.answers.fields import (
     Answer,
     ConfidenceRow,
     Notes,
     answer_schema,
     outline,
 )
-from emoframe.weak_labels.answer_rows import match, problem, read_rows
-from emoframe.weak_labels.answer_text import find_object
-from emoframe.weak_labels.rationale import compose
+from emoframe.weak_labels.answers.rationale import compose
+from emoframe.weak_labels.answers.rows import match, problem, read_rows
+from emoframe.weak_labels.answers.text import find_object
 from emoframe.weak_labels.words import cleaned, is_refusal
 
 __all__ = ["Answer", "answer_schema", "compose", "outline", "parse"]

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from emoframe.core.errors import DataError
 from emoframe.core.files import replacing
-from emoframe.weak_labels.elsewhere import Elsewhere
-from emoframe.weak_labels.listing import Listed, flat
+from emoframe.weak_labels.exchange.elsewhere import Elsewhere
+from emoframe.weak_labels.exchange.listing import Listed, flat
 from emoframe.weak_labels.plain import RECORDS, as_json, as_text, parsed, plain, plural
 from emoframe.weak_labels.rows import Contents, Kept, QuestionKey
 from emoframe.weak_labels.store import LabelStore

@@ -31,8 +31,8 @@ from emoframe.perception.faces import blur_face, person_box
 from emoframe.perception.video import probe, read, video_hash
 from emoframe.records import Frames, Keypoints
 from emoframe.skeleton import SkeletonLayout, layout
-from emoframe.weak_labels import film
-from emoframe.weak_labels.marks import check_layout, marked, masked
+from emoframe.weak_labels.shown import film
+from emoframe.weak_labels.shown.marks import check_layout, marked, masked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,9 +18,9 @@ from typing import Any
 
 from emoframe.core.errors import ComponentError, DataError
 from emoframe.labelling import CallError, Clip, Prompt, Question, Reply
-from emoframe.weak_labels.ask import Asked, OnRow, Summary, counted, shut
-from emoframe.weak_labels.calls import Caller, broken, check_price, judged, price, sentence
-from emoframe.weak_labels.limits import Halt, How
+from emoframe.weak_labels.asking.ask import Asked, OnRow, Summary, counted, shut
+from emoframe.weak_labels.asking.calls import Caller, broken, check_price, judged, price, sentence
+from emoframe.weak_labels.asking.limits import Halt, How
 from emoframe.weak_labels.rows import Answer, Batch, LabelerRecord, QuestionKey
 from emoframe.weak_labels.store import BudgetError, LabelStore
 

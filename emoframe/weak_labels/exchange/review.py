@@ -21,7 +21,7 @@ from xml.etree import ElementTree as ET
 from emoframe.core.errors import DataError
 from emoframe.core.files import write_text
 from emoframe.labelling import Unit, WeakLabel
-from emoframe.weak_labels.listing import Listed
+from emoframe.weak_labels.exchange.listing import Listed
 from emoframe.weak_labels.rows import QuestionKey
 
 CONFIG, TASKS = "label_config.xml", "tasks.json"

@@ -17,8 +17,8 @@ from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from emoframe.labelling import CallError, Clip, Prompt, Status, Usage
-from emoframe.weak_labels.calls import Caller, add, check_price, sentence
-from emoframe.weak_labels.limits import Halt, How, StoppedError, heeding_signals
+from emoframe.weak_labels.asking.calls import Caller, add, check_price, sentence
+from emoframe.weak_labels.asking.limits import Halt, How, StoppedError, heeding_signals
 from emoframe.weak_labels.rows import Answer, LabelerRecord
 from emoframe.weak_labels.store import LabelStore
 

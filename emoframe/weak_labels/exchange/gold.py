@@ -20,9 +20,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from emoframe.core.errors import DataError
 from emoframe.labelling import Unit
-from emoframe.weak_labels.listing import Listed, listing
-from emoframe.weak_labels.plain import mistakes
-from emoframe.weak_labels.review import (
+from emoframe.weak_labels.exchange.listing import Listed, listing
+from emoframe.weak_labels.exchange.review import (
     ABSTAINED,
     Codes,
     classes_of,
@@ -31,6 +30,7 @@ from emoframe.weak_labels.review import (
     label_of,
     region_name,
 )
+from emoframe.weak_labels.plain import mistakes
 from emoframe.weak_labels.store import LabelStore, Review
 
 

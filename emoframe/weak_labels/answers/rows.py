@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from emoframe.labelling import Correction, Evidence, Prompt, Unit
-from emoframe.weak_labels.answer_fields import NONE, CorrectionRow, EvidenceRow, Notes, UnitRow
+from emoframe.weak_labels.answers.fields import NONE, CorrectionRow, EvidenceRow, Notes, UnitRow
 from emoframe.weak_labels.words import folded
 
 R = TypeVar("R", bound=BaseModel)

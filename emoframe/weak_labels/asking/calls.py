@@ -22,9 +22,9 @@ from tenacity import (
 
 from emoframe.core.errors import ComponentError, DataError, EmoframeError
 from emoframe.labelling import CallError, Clip, Prompt, Question, Reply, Status, Usage
-from emoframe.weak_labels.answer import parse
-from emoframe.weak_labels.limits import Halt, How, Pause, StoppedError
-from emoframe.weak_labels.price import Table, cost, no_price
+from emoframe.weak_labels.answers.parse import parse
+from emoframe.weak_labels.asking.limits import Halt, How, Pause, StoppedError
+from emoframe.weak_labels.asking.price import Table, cost, no_price
 from emoframe.weak_labels.rows import Answer, Contents, Kept, LabelerRecord, QuestionKey, now
 from emoframe.weak_labels.store import BudgetError, LabelStore
 

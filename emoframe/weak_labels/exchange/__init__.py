@@ -1,0 +1,1 @@
+"""What leaves and enters a label store: tables, files of other tools, human review."""
