@@ -121,6 +121,20 @@ COMPONENTS = (
         paper=W2S,
     ),
     Component(
+        kind="fusion_head",
+        name="gated",
+        target=f"{LEARNING}.fusion_heads.gated:Gated",
+        example={"dim": 16, "gate": "softmax", "dropout": 0.0},
+        paper="https://arxiv.org/abs/1702.01992",
+    ),
+    Component(
+        kind="fusion_head",
+        name="cross_attention",
+        target=f"{LEARNING}.fusion_heads.cross_attention:CrossAttention",
+        example={"dim": 16, "heads": 2, "dropout": 0.0},
+        paper=W2S,
+    ),
+    Component(
         kind="loss",
         name="cross_entropy",
         target=f"{LEARNING}.losses.cross_entropy:CrossEntropy",
@@ -132,6 +146,26 @@ COMPONENTS = (
         target=f"{LEARNING}.losses.focal:Focal",
         example={"gamma": 2.0, "label_smoothing": 0.1, "balanced": True},
         paper="https://arxiv.org/abs/1708.02002",
+    ),
+    Component(
+        kind="loss",
+        name="gce",
+        target=f"{LEARNING}.losses.gce:GCE",
+        example={"q": 0.7, "balanced": True},
+        paper="https://arxiv.org/abs/1805.07836",
+    ),
+    Component(
+        kind="loss",
+        name="forward_correction",
+        target=f"{LEARNING}.losses.forward_correction:ForwardCorrection",
+        paper="https://arxiv.org/abs/1609.03683",
+    ),
+    Component(
+        kind="loss",
+        name="contrastive",
+        target=f"{LEARNING}.losses.contrastive:Contrastive",
+        example={"temperature": 0.1},
+        paper="https://arxiv.org/abs/2004.11362",
     ),
     Component(
         kind="dataset",

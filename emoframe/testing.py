@@ -20,10 +20,18 @@ from emoframe.core.schema import parameters, plain
 from emoframe.core.source import locate
 from emoframe.interfaces import PROTOCOLS, Dataset
 from emoframe.learning.checks import check_features, check_keypoints
-from emoframe.learning.contract import check_text_encoder
+from emoframe.learning.contract import (
+    IN_DIMS,
+    NOISE,
+    check_fusion_head,
+    check_loss,
+    check_reached,
+    check_same,
+    check_text_encoder,
+)
 from emoframe.learning.data import check_refs
 from emoframe.perception.contract import PERCEPTION_CHECKS
-from emoframe.records import Features, Keypoints, Output, Target
+from emoframe.records import Features, Keypoints
 from emoframe.weak_labels.contract import GOLD, LABELLING_CHECKS
 
 N, T, V, C, D, K = 3, 7, 5, 11, 16, 3
@@ -33,9 +41,10 @@ WIRING: dict[str, Any] = {
     "in_channels": C,
     "edges": ((0, 1), (1, 2), (3, 4)),
     "in_dim": D,
-    "in_dims": {"keypoints": D, "frames": 8},
+    "in_dims": IN_DIMS,
     "num_classes": K,
     "class_counts": (5, 3, 2),
+    "noise_matrix": NOISE,
     "gold": GOLD,
 }
 
@@ -159,19 +168,6 @@ def _masks(*shape: int) -> torch.Tensor:
     return mask
 
 
-def _equal(label: str, promise: str, one: torch.Tensor, other: torch.Tensor) -> None:
-    assert torch.isfinite(one).all(), f"{label}: gives NaN or infinity"
-    gap = float((one - other).abs().max().detach()) if one.numel() else 0.0
-    assert gap < 1e-4, f"{label}: {promise}, but the result changed by {gap:.2g}"
-
-
-def _check_gradients(label: str, part: nn.Module, result: torch.Tensor) -> None:
-    part.zero_grad()
-    (result * torch.linspace(0.5, 1.5, result.numel()).view_as(result)).sum().backward()
-    lost = [name for name, p in part.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not lost, f"{label}: no gradient reaches {', '.join(lost)}"
-
-
 def _check_state_dict(label: str, kind: str, name: str) -> None:
     one, other = _build(kind, name), _build(kind, name, seed=1)
     with torch.no_grad():
@@ -189,9 +185,9 @@ def _check_keypoint_backbone(label: str, part: Any) -> None:
         f"{label}: h_NTD has shape {tuple(h.shape)}, out_dim promises {(N, T, part.out_dim)}"
     )
     hidden = torch.where(mask[..., None], x, torch.randn(N, T, V, C) * 100)
-    _equal(label, "masked values must change nothing", part(hidden, mask), h)
-    _equal(label, "frames must not see one another", part(x[:, :3], mask[:, :3]), h[:, :3])
-    _check_gradients(label, part, h)
+    check_same(label, "masked values must change nothing", part(hidden, mask), h)
+    check_same(label, "frames must not see one another", part(x[:, :3], mask[:, :3]), h[:, :3])
+    check_reached(label, part, h)
 
 
 def _check_temporal_encoder(label: str, part: Any) -> None:
@@ -207,16 +203,16 @@ def _check_temporal_encoder(label: str, part: Any) -> None:
     hidden = torch.where(mask[..., None], h, torch.randn(N, T, D) * 100)
     other, _, same = part(hidden, time, mask)
     assert torch.equal(valid, same), f"{label}: masked values change mask_NS"
-    _equal(label, "masked values must change nothing", tokens[valid], other[valid])
+    check_same(label, "masked values must change nothing", tokens[valid], other[valid])
     padded = part(
         nn.functional.pad(h, (0, 0, 0, 4), value=9.0),
         nn.functional.pad(time, (0, 4), value=9.0),
         nn.functional.pad(mask, (0, 4)),
     )
-    _equal(label, "padding must change nothing", padded[0][padded[2]], tokens[valid])
+    check_same(label, "padding must change nothing", padded[0][padded[2]], tokens[valid])
     nothing = part(h, time, torch.zeros_like(mask))[0]
     assert torch.isfinite(nothing).all(), f"{label}: gives NaN for a clip without a valid frame"
-    _check_gradients(label, part, tokens[valid])
+    check_reached(label, part, tokens[valid])
 
 
 def _check_pooling(label: str, part: Any) -> None:
@@ -225,50 +221,13 @@ def _check_pooling(label: str, part: Any) -> None:
     assert z.shape[0] == N and z.ndim == 2, f"{label}: z_ND has shape {tuple(z.shape)}"
     assert weight.shape == (N, T), f"{label}: weight_NS has shape {tuple(weight.shape)}"
     assert not weight[~mask].any(), f"{label}: a masked token has weight"
-    _equal(label, "weights must sum to one", weight.sum(1), torch.ones(N))
+    check_same(label, "weights must sum to one", weight.sum(1), torch.ones(N))
     hidden = torch.where(mask[..., None], h, torch.full((N, T, D), torch.nan))
-    _equal(label, "masked values must change nothing", part(hidden, mask)[0], z)
+    check_same(label, "masked values must change nothing", part(hidden, mask)[0], z)
     padded = nn.functional.pad(h, (0, 0, 0, 4)), nn.functional.pad(mask, (0, 4))
-    _equal(label, "padding must change nothing", part(*padded)[0], z)
+    check_same(label, "padding must change nothing", part(*padded)[0], z)
     assert torch.isfinite(part(h, torch.zeros_like(mask))[0]).all(), f"{label}: NaN for no token"
-    _check_gradients(label, part, z)
-
-
-def _check_fusion_head(label: str, part: Any) -> None:
-    z = {name: torch.randn(N, dim) for name, dim in WIRING["in_dims"].items()}
-    present = {
-        "keypoints": torch.tensor([True, True, False]),
-        "frames": torch.tensor([True, False, True]),
-    }
-    fused = part(z, present)
-    assert fused.shape == (N, part.out_dim), (
-        f"{label}: z_ND has shape {tuple(fused.shape)}, out_dim promises {(N, part.out_dim)}"
-    )
-    hidden = {
-        name: torch.where(present[name][:, None], value, torch.randn_like(value) * 100)
-        for name, value in z.items()
-    }
-    _equal(label, "a missing branch must change nothing", part(hidden, present), fused)
-    _check_gradients(label, part, fused)
-
-
-def _check_loss(label: str, part: Any) -> None:
-    logits = torch.randn(N, K, requires_grad=True)
-    prob = torch.softmax(torch.randn(N, K), -1)
-    weight = torch.tensor([1.0, 0.5, 0.0])
-
-    def loss(scores: torch.Tensor) -> torch.Tensor:
-        target = Target(prob, weight, torch.zeros(N, dtype=torch.bool), torch.arange(N))
-        return part(Output(scores, torch.randn(N, D), {}), target)
-
-    value = loss(logits)
-    assert value.shape == (), f"{label}: returns shape {tuple(value.shape)}, not a scalar"
-    assert torch.isfinite(value), f"{label}: is {value}"
-    other = torch.cat([logits[:2], torch.randn(1, K) * 100])
-    _equal(label, "a sample of weight 0 must change nothing", loss(other), value)
-    value.backward()
-    assert logits.grad is not None and logits.grad[:2].any(), f"{label}: no gradient"
-    assert loss(torch.full((N, K), 1e4)) >= 0, f"{label}: is negative"
+    check_reached(label, part, z)
 
 
 _CALL_CHECKS: dict[str, Callable[[str, Any], None]] = PERCEPTION_CHECKS | LABELLING_CHECKS
@@ -276,7 +235,7 @@ _MODULE_CHECKS: dict[str, Callable[[str, Any], None]] = {
     "keypoint_backbone": _check_keypoint_backbone,
     "temporal_encoder": _check_temporal_encoder,
     "pooling": _check_pooling,
-    "fusion_head": _check_fusion_head,
-    "loss": _check_loss,
+    "fusion_head": check_fusion_head,
+    "loss": check_loss,
     "text_encoder": check_text_encoder,
 }

@@ -98,7 +98,7 @@ KINDS: dict[str, Kind] = {
             "loss",
             "says how wrong an output is",
             "(output: Output, target: Target) -> scalar",
-            ("num_classes", "class_counts"),
+            ("num_classes", "class_counts", "noise_matrix"),
             module=True,
         ),
         Kind(

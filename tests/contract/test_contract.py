@@ -11,7 +11,7 @@ from torch import nn
 
 from emoframe import Component
 from emoframe.core.plugins import Offer, loaded
-from emoframe.records import Frames
+from emoframe.records import Frames, Output, Target
 from emoframe.testing import check_component
 
 
@@ -70,6 +70,64 @@ class Undocumented(nn.Module):
         super().__init__()
 
 
+class Unweighted(nn.Module):
+    """Learns from samples of weight 0."""
+
+    def forward(self, output: Output, target: Target) -> torch.Tensor:
+        return nn.functional.cross_entropy(output.logits_NK, target.prob_NK)
+
+
+class Absolute(nn.Module):
+    """Divides by the number of samples instead of by their weights."""
+
+    def forward(self, output: Output, target: Target) -> torch.Tensor:
+        loss_N = -(target.prob_NK * output.logits_NK.log_softmax(-1)).sum(-1)
+        hidden = target.weight_N == 0
+        return (loss_N.masked_fill(hidden, 0) * target.weight_N).sum() / (~hidden).sum()
+
+
+class Weightless(nn.Module):
+    """Is NaN where no sample has weight."""
+
+    def forward(self, output: Output, target: Target) -> torch.Tensor:
+        kept = target.weight_N > 0
+        prob, logits, weight = target.prob_NK[kept], output.logits_NK[kept], target.weight_N[kept]
+        loss_N = -(prob * logits.float().log_softmax(-1)).sum(-1)
+        return (loss_N * weight).sum() / weight.sum()
+
+
+class Joined(nn.Module):
+    """Multiplies what is missing by 0, which lets NaN through.
+
+    Args:
+        in_dims: Width of each branch.
+    """
+
+    def __init__(self, *, in_dims: dict[str, int]) -> None:
+        super().__init__()
+        self.out_dim = 4
+        self.layers = nn.ModuleDict({n: nn.Linear(dim, 4) for n, dim in in_dims.items()})
+
+    def kept(self, z: dict[str, torch.Tensor], present: dict[str, torch.Tensor]) -> torch.Tensor:
+        kept = [layer(z[n]) * present[n][:, None] for n, layer in self.layers.items()]
+        return torch.stack(kept, 1)
+
+    def forward(self, z: dict[str, torch.Tensor], present: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.kept(z, present).sum(1)
+
+
+class Averaged(Joined):
+    """Has no answer where all branches are missing.
+
+    Args:
+        in_dims: Width of each branch.
+    """
+
+    def kept(self, z: dict[str, torch.Tensor], present: dict[str, torch.Tensor]) -> torch.Tensor:
+        z = {n: x.masked_fill(~present[n][:, None], 0) for n, x in z.items()}
+        return super().kept(z, present) / sum(present.values())[:, None, None]  # type: ignore[index]
+
+
 @pytest.fixture
 def offered(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """Register a broken part for one test."""
@@ -88,6 +146,11 @@ def offered(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
         (("keypoint_backbone", Wide), "out_dim promises"),
         (("detector", Nameless), "gave 1 results"),
         (("pooling", Undocumented), "no docstring"),
+        (("loss", Unweighted), "weight 0 gets a gradient"),
+        (("loss", Absolute), "scaling all weights must change nothing"),
+        (("loss", Weightless), "without any weight costs nan"),
+        (("fusion_head", Joined), "NaN or infinity .a missing branch"),
+        (("fusion_head", Averaged), "NaN or infinity"),
     ],
     indirect=["offered"],
 )

@@ -8,11 +8,14 @@ import torch
 from annotated_types import Ge, Lt
 from torch import nn
 
+from emoframe.learning.fusion_heads.missing import Missing
+
 
 class ConcatResidual(nn.Module):
     """Concatenates the branches: z + dropout(GELU(W norm(z))).
 
-    A branch whose input is missing is replaced by a learned vector.
+    A branch whose input is missing is replaced by a learned vector. Branches stand in the order of
+    their names.
 
     Args:
         in_dims: Width of each branch by name.
@@ -27,18 +30,12 @@ class ConcatResidual(nn.Module):
     ) -> None:
         super().__init__()
         self.out_dim = sum(in_dims.values())
-        self.missing = nn.ParameterDict(
-            {name: nn.Parameter(torch.randn(dim) * 0.02) for name, dim in in_dims.items()}
-        )
+        self.missing = Missing(in_dims)
         self.norm = nn.LayerNorm(self.out_dim)
         self.layer = nn.Linear(self.out_dim, self.out_dim)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, z: dict[str, torch.Tensor], present: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the fused vector z_ND."""
-        kept = [
-            torch.where(present[name][:, None], z[name], missing.to(z[name]))
-            for name, missing in self.missing.items()
-        ]
-        joined = torch.cat(kept, -1)
+        joined = torch.cat([*self.missing.fill(z, present).values()], -1)
         return joined + self.dropout(nn.functional.gelu(self.layer(self.norm(joined))))

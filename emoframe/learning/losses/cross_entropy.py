@@ -9,6 +9,7 @@ import torch
 from annotated_types import Ge, Lt
 from torch import nn
 
+from emoframe.learning.losses.weights import shown, weighted_mean
 from emoframe.records import Output, Target
 
 
@@ -42,13 +43,12 @@ class CrossEntropy(nn.Module):
 
     def forward(self, output: Output, target: Target) -> torch.Tensor:
         """Return the weighted mean loss."""
-        prob_NK = target.prob_NK * (1 - self.label_smoothing) + (
+        prob_NK = shown(target.prob_NK, target.weight_N) * (1 - self.label_smoothing) + (
             self.label_smoothing / target.prob_NK.shape[1]
         )
-        cost_NK = self.cost(output.logits_NK.float().log_softmax(-1))
-        loss_N = (prob_NK * self.weight_K * cost_NK).sum(-1)
-        return (loss_N * target.weight_N).sum() / target.weight_N.sum().clamp(min=1e-12)
+        cost_NK = self.cost(shown(output.logits_NK, target.weight_N).log_softmax(-1))
+        return weighted_mean((prob_NK * self.weight_K * cost_NK).sum(-1), target.weight_N)
 
     def cost(self, log_q_NK: torch.Tensor) -> torch.Tensor:
-        """Return -log q, what a class costs that is true; `focal` weighs it."""
+        """Return -log q, what a class costs that is true; `focal` and `gce` have others."""
         return -log_q_NK
