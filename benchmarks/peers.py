@@ -39,7 +39,7 @@ class ByHand(nn.Module):
             z.append(group(x[:, :, part], mask[:, :, part], time_s))
         z = self.projection(torch.cat(z, -1))
         z = z + self.drop(nn.functional.gelu(self.fusion(self.fusion_norm(z))))
-        return nn.functional.cross_entropy(self.classifier(z), batch["labels"])
+        return nn.functional.cross_entropy(self.classifier(z), batch["target"].prob_NK)
 
 
 class _Group(nn.Module):
@@ -147,4 +147,4 @@ class Peer(nn.Module):
         for graph, encoder in zip(self.graphs, self.encoders, strict=True):
             hidden = ~mask[:, :, graph.joints[0] : graph.joints[-1] + 1].any(-1)
             z.append(encoder(graph(x), src_key_padding_mask=hidden).mean(1))
-        return nn.functional.cross_entropy(self.head(torch.cat(z, -1)), batch["labels"])
+        return nn.functional.cross_entropy(self.head(torch.cat(z, -1)), batch["target"].prob_NK)

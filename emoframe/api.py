@@ -19,12 +19,10 @@ from emoframe.evidence.metrics import check_reason
 from emoframe.evidence.predict import predict
 from emoframe.evidence.sweep import load_sweep, row_folder, seeds_of
 from emoframe.interfaces import Dataset, Split
-from emoframe.learning.checkpoint import epochs
-from emoframe.learning.data import check_clips, prepare, rehearse
 from emoframe.learning.experiment import Experiment
-from emoframe.learning.model import Recognizer
-from emoframe.learning.run import Run, alone, load_run, open_run, save_history
-from emoframe.learning.runner import OnEpoch, check_precision, fit
+from emoframe.learning.recipe import train_recipe
+from emoframe.learning.run import Run, load_run
+from emoframe.learning.runner import OnEpoch
 from emoframe.learning.sources import devices, keys_of, name_of
 from emoframe.perception.events import Item, Row
 from emoframe.perception.pipeline import How, OnProgress, StoppedError
@@ -60,23 +58,21 @@ def train(
     run: str | Path,
     overrides: Sequence[str] = (),
     on_epoch: OnEpoch = lambda row: None,
+    stages: Path | None = None,
 ) -> Run:
     """Train an experiment in a run folder; an interrupted run goes on, a finished one is left.
+
+    Args:
+        source: The experiment, or the config that says it.
+        run: The run folder.
+        overrides: `key=value` items over a config.
+        on_epoch: Called with one row per finished epoch; `stage` in it names the stage.
+        stages: Folder of the stages before the last, to be shared with other runs.
 
     Raises:
         EmoframeError: The config, the data or the run folder cannot be used as asked.
     """
-    experiment, folder = load(source, overrides), Path(run)
-    check_precision(experiment.train)
-    data = prepare(experiment)
-    if not epochs(folder / "checkpoints"):  # nothing is written before everything fits together
-        check_clips(data)
-        rehearse(Recognizer(experiment.model, data.wiring), data)
-    with alone(folder):
-        done = open_run(folder, experiment, data)
-        selection = fit(experiment, data, done.folder, on_epoch)
-        save_history(done.folder, selection.history)
-    return done
+    return train_recipe(load(source, overrides), Path(run), on_epoch, stages)
 
 
 def sweep(

@@ -221,7 +221,10 @@ class FusionHead(Protocol):
 
 @runtime_checkable
 class Loss(Protocol):
-    """A module that says how wrong an output is. Wiring: `num_classes` K, `class_counts`."""
+    """A module that says how wrong an output is.
+
+    Wiring: `num_classes` K, `class_counts`, `noise_matrix` (rows P(weak label | class), or None).
+    """
 
     def __call__(self, output: Output, target: Target) -> torch.Tensor:
         """Return a scalar: the mean over samples weighted by `target.weight_N`."""

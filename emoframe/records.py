@@ -185,6 +185,26 @@ class View:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What one sample is to teach.
+
+    Attributes:
+        prob_K: Probability of each class, shape (K,); one-hot for a class that is named.
+        weight: How much it counts, at least 0; a gold label counts 1.
+        weak: Whether a teacher said so, in place of gold.
+    """
+
+    prob_K: NDArray[np.float32]
+    weight: float = 1.0
+    weak: bool = False
+
+    @classmethod
+    def of(cls, label: int, classes: int, weight: float = 1.0, *, weak: bool = False) -> Goal:
+        """Return the goal of one class out of so many."""
+        return cls(np.eye(classes, dtype=np.float32)[label], weight, weak)
+
+
+@dataclass(frozen=True)
 class Sample:
     """One clip as the model sees it, before batching.
 
@@ -195,7 +215,8 @@ class Sample:
         masks: True where `inputs` holds data: mask_TV or mask_T; texts have none.
         times: Seconds of each of the T tokens; texts have none.
         present: False where the whole input is missing for this clip; every input has an entry.
-        target: Label index, or None where it is not to be known.
+        goal: What it is to teach; None where that is not to be known.
+        row: Place of the item among the clips that it belongs to.
     """
 
     id: str
@@ -203,7 +224,8 @@ class Sample:
     masks: Mapping[str, NDArray[np.bool_]]
     times: Mapping[str, NDArray[np.float64]]
     present: Mapping[str, bool]
-    target: int | None = None
+    goal: Goal | None = None
+    row: int = 0
 
 
 class Output(NamedTuple):
@@ -229,7 +251,7 @@ class Target(NamedTuple):
         prob_NK: Probability of each class; one-hot for a gold label.
         weight_N: Weight of each sample, at least 0.
         weak_N: True where the target is a weak label.
-        sample_N: Row of each sample in the data set, for losses that keep state per sample.
+        sample_N: Row of each sample among the clips, for losses that keep state per sample.
     """
 
     prob_NK: torch.Tensor

@@ -26,6 +26,7 @@ from emoframe.core.schema import (
     parameters,
     part_of,
     plain,
+    some_of,
 )
 
 MISSING = "???"
@@ -108,6 +109,8 @@ class Checker:
         """Check one value of any annotated type."""
         if mark := part_of(annotation):
             return self.part(mark.kind, value, path)
+        if some := some_of(annotation):
+            return self._arguments(fields(some.section), value, path, whole=False)
         if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
             return self.section(annotation, value, path)
         origin, args = get_origin(annotation), get_args(annotation)
@@ -135,6 +138,8 @@ class Checker:
         value: Any,
         path: str,
         owner: str = "",
+        *,
+        whole: bool = True,
     ) -> dict[str, Any]:
         if not is_mapping(value):
             self.note(path, f"must be a mapping with {', '.join(known)}; got {value!r}")
@@ -149,6 +154,8 @@ class Checker:
         for name, param in known.items():
             if name in value and value[name] != MISSING:
                 filled[name] = self.value(param.annotation, value[name], f"{dot}{name}")
+            elif not (whole or name in value):
+                continue
             elif param.required or name in value:
                 self.note(f"{dot}{name}", f"is required: {param.doc or describe(param.annotation)}")
             else:
@@ -183,7 +190,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 
 def _nested(annotation: Any) -> bool:
     """Whether an annotation holds a section or a part somewhere inside."""
-    if part_of(annotation):
+    if part_of(annotation) or some_of(annotation):
         return True
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         return True  # a bound such as Ge(0) is an instance of one

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from emoframe.core.component import KINDS
 from emoframe.core.errors import ComponentError
 from emoframe.core.registry import registry
-from emoframe.core.schema import Parameter, fields, parameters, part_of, plain
+from emoframe.core.schema import Parameter, fields, parameters, part_of, plain, some_of
 
 NULL = {"type": "null"}
 INTERPOLATION = {"type": "string", "pattern": r"^(\$\{.*|\?\?\?)"}
@@ -47,6 +47,8 @@ def _object(params: Mapping[str, Parameter]) -> dict[str, Any]:
 def _value(annotation: Any) -> dict[str, Any]:
     if mark := part_of(annotation):
         return {"$ref": f"#/$defs/{mark.kind}"}
+    if some := some_of(annotation):
+        return _section(some.section) | {"required": []}
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         return _section(annotation)
     origin, args = get_origin(annotation), get_args(annotation)

@@ -13,12 +13,14 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeGuard, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, cast, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 
 from emoframe.core.component import Kind
 from emoframe.core.errors import ComponentError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,13 @@ class Part:
     """Marks a config field that holds a part: a mapping with `type` and that part's parameters."""
 
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Marks a config field that holds some keys of a section, to be laid over another one."""
+
+    section: type[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +161,17 @@ def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
 
 def part_of(annotation: Any) -> Part | None:
     """Return the `Part` mark of an annotation, if it has one itself."""
+    return _mark(annotation, Part)
+
+
+def some_of(annotation: Any) -> Some | None:
+    """Return the `Some` mark of an annotation, if it has one itself."""
+    return _mark(annotation, Some)
+
+
+def _mark(annotation: Any, sort: type[T]) -> T | None:
     if get_origin(annotation) is Annotated:
-        return next((mark for mark in get_args(annotation)[1:] if isinstance(mark, Part)), None)
+        return next((mark for mark in get_args(annotation)[1:] if isinstance(mark, sort)), None)
     return None
 
 

@@ -15,9 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from emoframe.core.errors import DataError, RunError
 from emoframe.core.files import replacing, write_text
@@ -33,9 +30,8 @@ from emoframe.evidence.metrics import (
     score,
 )
 from emoframe.interfaces import Dataset
-from emoframe.learning.clips import Clips, collate
 from emoframe.learning.data import prepare
-from emoframe.learning.model import Recognizer
+from emoframe.learning.judge import predict_clips
 from emoframe.learning.run import Run, load_run, open_run
 from emoframe.learning.sources import name_of
 from emoframe.learning.split import NO_SUBJECTS
@@ -43,16 +39,17 @@ from emoframe.records import Prediction
 from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.store import LabelStore
 
+SPLITS = ("val", "held", "test")
 MEANS = ("macro_f1", "disagreement")
 """Scores without an interval: over seeds, their mean is given."""
 
 
 def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Scores:
-    """Score a run on `val`, or on `test`, whose opening is recorded.
+    """Score a run on `val`, the fold it `held` out, or `test`, whose opening is recorded.
 
     Args:
         run: The run or its folder.
-        split: `val` or `test`.
+        split: `val`, `held` or `test`.
         reason: Why test is opened; needed for it.
 
     Returns:
@@ -62,13 +59,18 @@ def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Sco
         EmoframeError: The run is unfinished, its data changed, or no reason was given.
     """
     run = run if isinstance(run, Run) else load_run(run)
-    if split not in ("val", "test"):
-        raise RunError(f"a run is scored on 'val' or 'test', not on {split!r}")
-    if split == "test" and not run.finished:
-        raise RunError(f"{run.folder} has not finished training; test is opened once it has")
+    if split not in SPLITS:
+        raise RunError(f"a run is scored on one of {', '.join(SPLITS)}, not on {split!r}")
+    if split == "held" and not run.experiment.folds:
+        raise RunError(f"{run.folder} held no fold out; train with folds=5 to judge on one")
+    if split != "val" and not run.finished:
+        raise RunError(f"{run.folder} has not finished training; {split} is scored once it has")
     data = prepare(run.experiment)
-    open_run(run.folder, run.experiment, data)
-    predictions = predict_clips(run, data.test if split == "test" else data.val)
+    open_run(run.folder, run.asked, data)
+    predictions = predict_clips(run, getattr(data, split))
+    if split == "held":
+        labels = {ref.id: ref.label for ref in data.dataset.samples("train")}
+        predictions = [replace(p, label=labels[p.id]) for p in predictions]
     if split == "test":
         check_reason(reason)
         _tell_labels(run, data.dataset)
@@ -190,28 +192,6 @@ def saved_predictions(run: Run, split: str) -> list[Prediction]:
     return [Prediction(*row) for row in columns]
 
 
-def predict_clips(run: Run, clips: Clips) -> list[Prediction]:
-    """Return what a run says about clips, in their order: the votes of all their views."""
-    model, count = run.model(), run.experiment.view.votes
-    views = np.stack([_probability(model, run, clips.seen(view)) for view in range(count)])
-    mean, votes = views.mean(0), views.argmax(-1)
-    return [
-        Prediction(
-            ref.id, mean[n], ref.label, ref.subject, tuple(votes[:, n].tolist()) * (count > 1)
-        )
-        for n, ref in enumerate(clips.refs)
-    ]
-
-
-def _probability(model: Recognizer, run: Run, clips: Clips) -> NDArray[np.float64]:
-    """Return the class probabilities of one view of clips, (clips, K)."""
-    device = next(model.parameters()).device
-    loader = DataLoader(clips, run.experiment.train.batch_size, collate_fn=collate)
-    with torch.inference_mode():
-        outputs = [model(**_to(batch, device)).logits_NK.double().softmax(-1) for batch in loader]
-    return torch.cat(outputs).cpu().numpy()
-
-
 def table(predictions: Sequence[Prediction], classes: Sequence[str]) -> pd.DataFrame:
     """Return predictions as a table: id, subject, label, predicted class, one column per class.
 
@@ -229,12 +209,3 @@ def table(predictions: Sequence[Prediction], classes: Sequence[str]) -> pd.DataF
         for p in predictions
     ]
     return pd.DataFrame(rows)
-
-
-def _to(batch: dict[str, object], device: torch.device) -> dict[str, object]:
-    def move(value: object) -> object:
-        if isinstance(value, dict):
-            return {key: move(item) for key, item in value.items()}
-        return value.to(device) if isinstance(value, torch.Tensor) else value
-
-    return {key: move(value) for key, value in batch.items()}

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from emoframe.core.errors import DataError
-from emoframe.evidence.evaluate import predict_clips
 from emoframe.learning.checks import AbsentError
 from emoframe.learning.clips import Clips, Loader
 from emoframe.learning.inputs import RATIONALE
+from emoframe.learning.judge import predict_clips
 from emoframe.learning.run import Run, load_run
 from emoframe.learning.sources import devices, from_store, rationales, stored
 from emoframe.perception.events import Row

@@ -32,6 +32,8 @@ class Wiring:
         lags: Number of offsets per joint.
         class_counts: Training items of each class.
         frame_dims: Width of each input that is frame features, by its name.
+        noise_matrix: P(weak label j | class i) of the weak labels, row by row; None where there are
+            none, or nobody measured it.
     """
 
     layout: SkeletonLayout | None
@@ -39,6 +41,7 @@ class Wiring:
     lags: int
     class_counts: tuple[int, ...]
     frame_dims: Mapping[str, int] = field(default_factory=dict)
+    noise_matrix: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def in_channels(self) -> int:

@@ -28,7 +28,7 @@ from emoframe.learning.experiment import Experiment
 from emoframe.learning.features import keypoint_features, rng, sample_frames
 from emoframe.learning.frames import frame_features, sample_tokens
 from emoframe.learning.inputs import Sort
-from emoframe.records import Features, Input, Keypoints, Sample, SampleRef, Target, View
+from emoframe.records import Features, Goal, Input, Keypoints, Sample, SampleRef, Target, View
 from emoframe.skeleton import SkeletonLayout
 
 Loader = Callable[[SampleRef], Any]
@@ -64,6 +64,7 @@ class Clips(torch.utils.data.Dataset[Sample]):
         experiment: View settings, seed, and what the branches take.
         training: Whether sampling is random and clips are augmented.
         frame_dims: Width that each input of frame features must have; None where none is.
+        goals: What each item is to teach, by its id; items without one teach nothing.
     """
 
     metainfo: Mapping[str, Any] = {}
@@ -77,8 +78,11 @@ class Clips(torch.utils.data.Dataset[Sample]):
         *,
         training: bool,
         frame_dims: Mapping[str, int] | None = None,
+        goals: Mapping[str, Goal] | None = None,
     ) -> None:
         self.refs = list(refs)
+        self.rows = {ref.id: row for row, ref in enumerate(self.refs)}
+        self.goals = dict(goals or {})
         self.loaders = dict(loaders)
         self.layout = layout
         self.frame_dims = dict(frame_dims or {})
@@ -109,6 +113,14 @@ class Clips(torch.utils.data.Dataset[Sample]):
             self._room -= size
         return sample
 
+    def of(self, refs: Sequence[SampleRef], goals: Mapping[str, Goal] | None = None) -> Clips:
+        """Return other items of the data set, sampled like these, with goals of their own."""
+        other = copy(self)
+        other.refs, other.goals = list(refs), dict(goals or {})
+        other.rows = {ref.id: row for row, ref in enumerate(other.refs)}
+        other._kept, other._room = {}, KEPT_BYTES
+        return other
+
     def seen(self, view: int) -> Clips:
         """Return the same clips as another view shows them; view 0 is the same each time."""
         other = copy(self)
@@ -131,7 +143,8 @@ class Clips(torch.utils.data.Dataset[Sample]):
             {name: look.mask for name, look in looks.items() if look.mask is not None},
             {name: look.time_s for name, look in looks.items() if look.time_s is not None},
             present,
-            ref.label,
+            self.goals.get(ref.id),
+            self.rows.get(ref.id, 0),
         )
         return sample, all(look.same for look in looks.values())
 
@@ -210,7 +223,8 @@ def collate(samples: Sequence[Sample]) -> dict[str, Any]:
     Returns:
         `inputs` x_NTVC, x_NTD or a list of texts, `masks` mask_NTV or mask_NT and `times` time_NT
         by input name, each left out where no sample has it (texts have neither mask nor time);
-        `present` mask_N by name; `ids`; `labels` (N,) with -1 where one is not to be known.
+        `present` mask_N by name; `ids`; `target`, in which a sample without a goal has weight 0,
+        None where no sample has one.
     """
     names = samples[0].present
     return {
@@ -219,8 +233,24 @@ def collate(samples: Sequence[Sample]) -> dict[str, Any]:
         "masks": _batched([sample.masks for sample in samples], names),
         "times": _batched([sample.times for sample in samples], names),
         "present": {n: torch.tensor([s.present[n] for s in samples]) for n in names},
-        "labels": torch.tensor([-1 if s.target is None else s.target for s in samples]),
+        "target": _target(samples),
     }
+
+
+def _target(samples: Sequence[Sample]) -> Target | None:
+    """Batch what samples are to teach."""
+    goals = [sample.goal for sample in samples]
+    known = next((goal for goal in goals if goal is not None), None)
+    if known is None:
+        return None
+    nothing = Goal(np.zeros_like(known.prob_K), 0.0)
+    filled = [goal or nothing for goal in goals]
+    return Target(
+        torch.from_numpy(np.stack([goal.prob_K for goal in filled])),
+        torch.tensor([goal.weight for goal in filled], dtype=torch.float32),
+        torch.tensor([goal.weak for goal in filled]),
+        torch.tensor([sample.row for sample in samples]),
+    )
 
 
 def _batched(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, Any]:
@@ -245,14 +275,3 @@ def _padded(arrays: Sequence[Any], known: Sequence[NDArray[Any]]) -> torch.Tenso
         if array is not None:
             row[: len(array)] = array
     return torch.from_numpy(batch)
-
-
-def gold(labels: torch.Tensor, num_classes: int) -> Target:
-    """Turn label indices into targets of full weight; `labels` (N,) holds no -1."""
-    count = len(labels)
-    return Target(
-        torch.nn.functional.one_hot(labels, num_classes).float(),
-        torch.ones(count, device=labels.device),
-        torch.zeros(count, dtype=torch.bool, device=labels.device),
-        torch.arange(count, device=labels.device),
-    )

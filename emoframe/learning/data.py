@@ -25,8 +25,8 @@ from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Recognizer
 from emoframe.learning.rationales import Rationales
 from emoframe.learning.sources import first_inputs, joint_layout, loaders
-from emoframe.learning.split import cut_validation
-from emoframe.records import Features, Keypoints, Sample, SampleRef
+from emoframe.learning.split import cut_fold, cut_validation
+from emoframe.records import Features, Goal, Keypoints, Sample, SampleRef
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class Data:
         train: Clips to learn from, sampled at random.
         val: Clips to select by, sampled the same way each time.
         test: Clips to be judged on, without labels.
+        held: Clips of the fold that is held out, without labels; none without folds.
+        unlabelled: Training items without a label, of nobody who is in `val` or `held`.
         wiring: What the model has to know.
         hash: Changes when an item, its label, its split or its subject changes, or a rationale.
         origin: Where rationales come from, for the record: prompt and labeler; empty without any.
@@ -50,6 +52,8 @@ class Data:
     train: Clips
     val: Clips
     test: Clips
+    held: Clips
+    unlabelled: Sequence[SampleRef]
     wiring: Wiring
     hash: str
     origin: dict[str, str]
@@ -76,7 +80,11 @@ def prepare(experiment: Experiment) -> Data:
     dataset: Dataset = create("dataset", experiment.dataset)
     refs, test = dataset.samples("train"), dataset.samples("test")
     check_refs(refs, test, dataset.classes, disjoint=getattr(dataset, "subject_disjoint", True))
-    dealt = shuffled(refs, experiment.seed) if experiment.train.shuffle_labels else refs
+    labelled = [ref for ref in refs if ref.label is not None]
+    kept, held = labelled, list[SampleRef]()
+    if experiment.folds:
+        kept, held = cut_fold(labelled, experiment.folds, experiment.fold, experiment.seed)
+    dealt = shuffled(kept, experiment.seed) if experiment.train.shuffle_labels else kept
     train, val = cut_validation(dealt, experiment.train.val_fraction, experiment.seed)
     load = loaders(experiment, dataset)
     firsts = first_inputs(load, train, experiment)
@@ -85,8 +93,16 @@ def prepare(experiment: Experiment) -> Data:
         check_mirror(experiment.view.keypoints.augment, joints)
     frame_dims = {n: one.x.shape[-1] for n, one in firsts.items() if isinstance(one, Features)}
 
-    def clips(items: Sequence[SampleRef], training: bool) -> Clips:
-        return Clips(items, load, joints, experiment, training=training, frame_dims=frame_dims)
+    def clips(items: Sequence[SampleRef], goals: bool = True) -> Clips:
+        return Clips(
+            items,
+            load,
+            joints,
+            experiment,
+            training=items is train,
+            frame_dims=frame_dims,
+            goals=gold(items, len(dataset.classes)) if goals else None,
+        )
 
     dims = [one.xy.shape[-1] for one in firsts.values() if isinstance(one, Keypoints)]
     counts = Counter(ref.label for ref in train)
@@ -101,14 +117,30 @@ def prepare(experiment: Experiment) -> Data:
     origin = [one.fingerprint() for one in written[:1]]  # all are of the one section
     return Data(
         dataset,
-        clips(train, True),
-        clips(val, False),
-        clips(test, False),
+        clips(train),
+        clips(val),
+        clips(test, goals=False),
+        clips([replace(ref, label=None) for ref in held], goals=False),
+        _strangers([ref for ref in refs if ref.label is None], [*val, *held]),
         wiring,
         _hash(dataset, refs, test, origin),
         origin[0] if origin else {},
         dataset.synthetic or any(one.simulated for one in written),
     )
+
+
+def gold(refs: Sequence[SampleRef], classes: int) -> dict[str, Goal]:
+    """Return what labelled items are to teach, by their id."""
+    return {ref.id: Goal.of(ref.label, classes) for ref in refs if ref.label is not None}
+
+
+def _strangers(refs: Sequence[SampleRef], others: Sequence[SampleRef]) -> list[SampleRef]:
+    """Leave out who is also among others: training on a person whom one is judged on is a leak."""
+    known = {ref.subject for ref in others if ref.subject is not None}
+    kept = [ref for ref in refs if ref.subject not in known]
+    if left := len(refs) - len(kept):
+        log.warning("%d unlabelled items show somebody of validation and are left out", left)
+    return kept
 
 
 def check_clips(data: Data) -> None:
@@ -120,7 +152,7 @@ def check_clips(data: Data) -> None:
     wrong: list[str] = []
     absent: Counter[str] = Counter()
     total, measured = 0, False
-    for clips in (data.train, data.val, data.test):
+    for clips in (data.train, data.val, data.held, data.test):
         for ref in clips.refs:
             total += 1
             try:

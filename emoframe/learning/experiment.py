@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator, WithJsonSchema
 
 from emoframe.core.errors import Problem
@@ -18,6 +18,8 @@ from emoframe.core.schema import Part, is_mapping
 from emoframe.learning.features import KeypointView
 from emoframe.learning.frames import FrameView
 from emoframe.learning.inputs import Sort, misplaced, relations, sort_of
+from emoframe.learning.stages import Stage, Train, Weak
+from emoframe.learning.stages import relations as of_stages
 from emoframe.perception.settings import Perception, Privacy
 from emoframe.weak_labels.settings import WeakLabels
 
@@ -118,6 +120,9 @@ class Model:
         branches: One branch per input, by the input's name.
         fusion_head: Joins the vectors of the branches.
         loss: Says how wrong an output is.
+        auxiliary: A second loss, added to the first; null for none.
+        auxiliary_weight: What it counts (W2S-36).
+        modality_dropout: Share of the inputs of a clip that training hides at random, never all.
     """
 
     branches: dict[str, Branch] = field(default_factory=lambda: {"keypoints": Branch()})
@@ -127,39 +132,9 @@ class Model:
     loss: Annotated[dict[str, Any], Part("loss")] = field(
         default_factory=lambda: {"type": "cross_entropy"}
     )
-
-
-@dataclass(frozen=True)
-class Train:
-    """How the weights are found. Epochs are selected by validation loss, never by test.
-
-    Attributes:
-        epochs: Most epochs to train.
-        batch_size: Clips per step.
-        lr: Peak learning rate of AdamW, reached after the warm-up, then cosine to zero.
-        weight_decay: Decay of AdamW.
-        warmup: Share of all steps in which the learning rate rises.
-        grad_clip: Largest norm of the gradient.
-        patience: Epochs without a lower validation loss after which training stops.
-        val_fraction: Share of the training subjects (or clips) that validation takes: one half,
-            third, fourth, ...
-        precision: Of the arithmetic; anything but float32 is mixed and needs a GPU.
-        workers: Processes that load data.
-        shuffle_labels: Train on labels that were given to items at random: a control, which must
-            come out at chance.
-    """
-
-    epochs: Annotated[int, Gt(0)] = 30
-    batch_size: Annotated[int, Gt(0)] = 16
-    lr: Annotated[float, Gt(0)] = 1e-4
-    weight_decay: Annotated[float, Ge(0)] = 0.05
-    warmup: Annotated[float, Ge(0), Lt(1)] = 0.05
-    grad_clip: Annotated[float, Gt(0)] = 1.0
-    patience: Annotated[int, Gt(0)] = 10
-    val_fraction: Annotated[float, Gt(0), Le(0.5)] = 0.2
-    precision: Literal["float32", "float16", "bfloat16"] = "float32"
-    workers: Annotated[int, Ge(0)] = 0
-    shuffle_labels: bool = False
+    auxiliary: Annotated[dict[str, Any], Part("loss")] | None = None
+    auxiliary_weight: Annotated[float, Gt(0)] = 0.05
+    modality_dropout: Annotated[float, Ge(0), Le(1)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -208,7 +183,13 @@ class Experiment:
         view: How a clip is sampled.
         model: The network.
         train: How its weights are found.
-        seed: Decides every random number.
+        weak: What weak labels teach; null for gold labels alone.
+        stages: Trainings that build on one another, in order, by their names; the last gives the
+            result. Empty for a single one.
+        folds: Parts into which the training items are cut, by subject, to judge on each part what
+            was trained on the others; 0 does not cut.
+        fold: Which of them is held out, from 0 on.
+        seed: Decides every random number, the cuts included.
     """
 
     dataset: Annotated[dict[str, Any], Part("dataset")]
@@ -219,9 +200,25 @@ class Experiment:
     view: ViewSettings = field(default_factory=ViewSettings)
     model: Model = field(default_factory=Model)
     train: Train = field(default_factory=Train)
+    weak: Weak | None = None
+    stages: dict[str, Stage] = field(default_factory=lambda: {})
+    folds: Annotated[int, Ge(0)] = 0
+    fold: Annotated[int, Ge(0)] = 0
     seed: Annotated[int, Ge(0)] = 0
 
     @staticmethod
     def relations(data: Mapping[str, Any]) -> list[Problem]:
         """Find what does not fit together across sections, in unchecked data."""
-        return relations(data)
+        return [*relations(data), *of_stages(data), *_folds(data)]
+
+
+def _folds(data: Mapping[str, Any]) -> list[Problem]:
+    """Find a fold that there is not, in unchecked data."""
+    folds, fold = data.get("folds", 0), data.get("fold", 0)
+    if not (isinstance(folds, int) and isinstance(fold, int)):
+        return []
+    if folds == 1:
+        return [Problem("folds", "is 1, which leaves nothing to train on; take 0 or at least 2")]
+    if fold >= max(folds, 1):
+        return [Problem("fold", f"is {fold}, and with {folds} folds the last is {folds - 1}")]
+    return []

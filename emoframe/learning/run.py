@@ -18,7 +18,7 @@ import json
 import platform
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from emoframe.learning.model import Recognizer
 from emoframe.skeleton import SkeletonLayout
 
 RESOLVED, CARD, HISTORY = "resolved.yaml", "run.json", "history.json"
+BEST = "checkpoints/best.pth"
 LIBRARIES = ("emoframe", "torch", "mmengine", "onedl-mmengine", "numpy", "omegaconf", "av")
 
 
@@ -47,13 +48,24 @@ class Run:
 
     Attributes:
         folder: The run folder.
-        experiment: What it was asked to do.
+        asked: What it was asked to do, all stages included.
         card: What `run.json` says.
     """
 
     folder: Path
-    experiment: Experiment
+    asked: Experiment
     card: dict[str, Any]
+
+    @property
+    def experiment(self) -> Experiment:
+        """What was trained in this folder: one stage, where there are several."""
+        return stage_of(self.asked, self.card.get("stage", ""))
+
+    @property
+    def mode(self) -> str:
+        """Which items had weak labels: `inductive`, `transductive`, or empty for none."""
+        weak = self.card.get("weak")
+        return weak["mode"] if weak else ""
 
     @property
     def classes(self) -> list[str]:
@@ -79,7 +91,11 @@ class Run:
         )
         counts = tuple(spec["class_counts"])
         # runs of before there were branches of frames say nothing of them
-        return Wiring(layout, spec["dims"], spec["lags"], counts, spec.get("frame_dims", {}))
+        noise = spec.get("noise_matrix")
+        return Wiring(
+            layout, spec["dims"], spec["lags"], counts, spec.get("frame_dims", {}),
+            noise and tuple(map(tuple, noise)),
+        )  # fmt: skip
 
     def history(self) -> list[dict[str, float]]:
         """Return one row per finished epoch; empty before the first."""
@@ -96,30 +112,66 @@ class Run:
         waited = history[-1]["epoch"] - best["epoch"]
         return len(history) >= train.epochs or waited >= train.patience
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return the selected weights.
+
+        Raises:
+            RunError: There are none yet.
+        """
+        file = self.folder / BEST
+        if not file.is_file():
+            raise RunError(
+                f"{self.folder}: no epoch has finished yet; train on with `emoframe train`"
+            )
+        return load_from_emoframe(file)["state_dict"]
+
     def model(self) -> Recognizer:
         """Return the model with its selected weights, in evaluation mode.
 
         Raises:
             RunError: There are none yet, or they do not fit.
         """
-        weights = self.folder / "checkpoints" / "best.pth"
-        if not weights.is_file():
-            raise RunError(
-                f"{self.folder}: no epoch has finished yet; train on with `emoframe train`"
-            )
         model = Recognizer(self.experiment.model, self.wiring)
         try:
-            model.load_state_dict(load_from_emoframe(weights)["state_dict"])
+            model.load_state_dict(self.weights())
         except RuntimeError as error:
-            raise RunError(f"{weights} does not fit the model of {RESOLVED}: {error}") from error
+            where = self.folder / BEST
+            raise RunError(f"{where} does not fit the model of {RESOLVED}: {error}") from error
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model.to(device).eval()
         return model
 
 
+def stage_of(experiment: Experiment, name: str) -> Experiment:
+    """Return what is trained in one stage; the experiment itself where it has none.
+
+    Raises:
+        RunError: There is no such stage.
+    """
+    if not experiment.stages:
+        return experiment
+    if name not in experiment.stages:
+        raise RunError(f"there is no stage {name!r} (there are {', '.join(experiment.stages)})")
+    stage, model = experiment.stages[name], experiment.model
+    own = list(model.branches) if stage.branches is None else stage.branches
+    branches = {branch: model.branches[branch] for branch in own}
+    return replace(
+        experiment,
+        features={name: source for name, source in experiment.features.items() if name in own},
+        model=replace(model, branches=branches, loss=stage.loss or model.loss),
+        train=replace(experiment.train, **stage.train),
+        weak=stage.weak,
+        stages={},
+    )
+
+
 @contextmanager
-def alone(folder: Path) -> Generator[None]:
+def alone(folder: Path, *, wait: bool = False) -> Generator[None]:
     """Keep other trainings off a run folder while the block runs; a kill frees it.
+
+    Args:
+        folder: The run folder.
+        wait: Whether to wait until another process is done in it.
 
     Raises:
         RunError: Another process trains in it, or it cannot be a folder.
@@ -132,26 +184,36 @@ def alone(folder: Path) -> Generator[None]:
     with lock:
         try:
             # not flock: loader workers would inherit that and outlive a killed training with it
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except (BlockingIOError, PermissionError) as error:
             raise RunError(f"another process is training in {folder}") from error
         yield
 
 
-def open_run(folder: Path, experiment: Experiment, data: Data) -> Run:
+def open_run(
+    folder: Path, experiment: Experiment, data: Data, more: Mapping[str, Any] | None = None
+) -> Run:
     """Start a run folder, or go on with one that holds the same experiment.
 
+    Args:
+        folder: The run folder.
+        experiment: What it is asked to do, all stages included.
+        data: What is trained in it learns from.
+        more: What else the record says: the stage, what it starts from, and its weak labels. None
+            where nothing is trained.
+
     Raises:
-        RunError: The folder holds another experiment, or its data changed.
+        RunError: The folder holds another experiment, or its data, weak labels or first weights
+            changed.
     """
-    resolved, card = folder / RESOLVED, _card(experiment, data)
+    resolved, card = folder / RESOLVED, _card(experiment, data) | dict(more or {})
     if not resolved.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CARD, json.dumps(card, indent=2))
         write_text(resolved, config.dump(experiment))
         return Run(folder, experiment, card)
     run = load_run(folder)
-    changed = _differences(plain(run.experiment), plain(experiment))
+    changed = _differences(plain(run.asked), plain(experiment))
     if changed:
         raise RunError(
             f"{folder} holds a run of another config ({'; '.join(changed[:5])}"
@@ -162,6 +224,12 @@ def open_run(folder: Path, experiment: Experiment, data: Data) -> Run:
         raise RunError(
             f"{folder}: the data set changed since this run began; choose another folder with --run"
         )
+    for key, what in (("weak", "weak labels"), ("init", "weights that it starts from")):
+        if more and run.card.get(key, more[key]) != more[key]:
+            raise RunError(
+                f"{folder}: the {what} changed since this run began; choose another folder with "
+                "--run"
+            )
     return run
 
 
@@ -194,7 +262,7 @@ def _card(experiment: Experiment, data: Data) -> dict[str, Any]:
         "protocol": data.dataset.protocol,
         "synthetic": data.synthetic,
         "data_hash": data.hash,
-        "items": {name: len(getattr(data, name)) for name in ("train", "val", "test")},
+        "items": {name: len(getattr(data, name)) for name in ("train", "val", "held", "test")},
         "rationales": data.origin,
         "wiring": plain(data.wiring),
         "seed": experiment.seed,

@@ -36,16 +36,23 @@ from emoframe.learning.checkpoint import (
     save,
     to_plain,
 )
-from emoframe.learning.clips import Clips, collate, gold
+from emoframe.learning.clips import Clips, collate
 from emoframe.learning.data import Data
-from emoframe.learning.experiment import Experiment, Train
+from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Recognizer
-from emoframe.records import Output
+from emoframe.learning.stages import Train
+from emoframe.records import Output, Target
 
-OnEpoch = Callable[[Mapping[str, float]], None]
+OnEpoch = Callable[[Mapping[str, Any]], None]
 
 
-def fit(experiment: Experiment, data: Data, folder: Path, on_epoch: OnEpoch) -> Selection:
+def fit(
+    experiment: Experiment,
+    data: Data,
+    folder: Path,
+    on_epoch: OnEpoch,
+    init: Mapping[str, Mapping[str, torch.Tensor]] | None = None,
+) -> Selection:
     """Train an experiment in a run folder, going on where an earlier process stopped.
 
     Args:
@@ -53,6 +60,7 @@ def fit(experiment: Experiment, data: Data, folder: Path, on_epoch: OnEpoch) -> 
         data: Its data.
         folder: Run folder; `checkpoints/` in it holds the last epoch and the best.
         on_epoch: Called with one row per finished epoch.
+        init: Weights that branches start from, by their names.
 
     Returns:
         The epochs that were run and which was selected.
@@ -65,6 +73,7 @@ def fit(experiment: Experiment, data: Data, folder: Path, on_epoch: OnEpoch) -> 
     model = Recognizer(experiment.model, data.wiring)
     if not epochs(folder / "checkpoints"):  # else what the texts taught stands in the checkpoint
         model.fit_texts(data.texts)
+        model.start_from(init or {})
     selection = Selection(experiment.train.patience)
     hook = EpochEnd(folder, selection, on_epoch)
     with redirect_stdout(sys.stderr):  # mmengine prints where programs read
@@ -200,8 +209,8 @@ class ValidationLoss(BaseMetric):
     def process(self, data_batch: dict[str, Any], data_samples: Sequence[Output]) -> None:
         """Take one batch in."""
         output = data_samples[0]
-        labels = data_batch["labels"].to(output.logits_NK.device)
-        loss = self.loss(output, gold(labels, output.logits_NK.shape[1]))
+        target = Target(*(value.to(output.logits_NK.device) for value in data_batch["target"]))
+        loss, labels = self.loss(output, target), target.prob_NK.argmax(-1)
         right = (output.logits_NK.argmax(-1) == labels).sum()
         self.results.append((float(loss) * len(labels), int(right), len(labels)))
 

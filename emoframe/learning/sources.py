@@ -16,6 +16,7 @@ import torch
 
 from emoframe.core.errors import DataError
 from emoframe.interfaces import Dataset
+from emoframe.learning.answers import Answers
 from emoframe.learning.checks import AbsentError, check_features, check_sort
 from emoframe.learning.clips import Loader
 from emoframe.learning.experiment import Experiment
@@ -131,8 +132,8 @@ def pose_key(experiment: Experiment) -> str:
     return keys.pose.key if keys.pose else ""
 
 
-def rationales(experiment: Experiment, dataset: str, classes: Sequence[str]) -> Rationales:
-    """Return the loader of what a labeler wrote with the settings of an experiment.
+def answers(experiment: Experiment, dataset: str, classes: Sequence[str]) -> Answers:
+    """Return what a labeler said with the settings of an experiment; nothing is read yet.
 
     Args:
         experiment: The experiment.
@@ -144,8 +145,12 @@ def rationales(experiment: Experiment, dataset: str, classes: Sequence[str]) -> 
     """
     assert experiment.weak_labels is not None  # the experiment has checked this
     key = functools.partial(pose_key, experiment)
-    view = experiment.view.text.rationale
-    return Rationales(experiment.weak_labels, dataset, classes, key, view)
+    return Answers(experiment.weak_labels, dataset, classes, key)
+
+
+def rationales(experiment: Experiment, dataset: str, classes: Sequence[str]) -> Rationales:
+    """Return the loader of what it wrote; arguments and errors are those of `answers`."""
+    return Rationales(answers(experiment, dataset, classes), experiment.view.text.rationale)
 
 
 def stored(experiment: Experiment) -> Perception:

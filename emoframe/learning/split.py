@@ -1,4 +1,6 @@
-"""Cutting validation from train, by subject, so that selection never sees a person twice.
+"""Cutting training items by subject: folds to judge on, and validation to select by.
+
+So neither selection nor a result ever sees a person twice.
 
 The folds come from scikit-learn; a fixed seed gives a fixed cut, whatever the training seed is
 made of, because it is part of the experiment.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -60,22 +63,56 @@ def cut_validation(
     return train, val
 
 
-def _cut(
-    refs: Sequence[SampleRef], folds: int, seed: int
+def cut_fold(
+    refs: Sequence[SampleRef], folds: int, fold: int, seed: int
 ) -> tuple[list[SampleRef], list[SampleRef]]:
-    """Take the first fold for validation; an item without a subject is a subject of its own."""
+    """Cut the training items into those to learn from and those of one fold, to judge on.
+
+    The cut is a pure function of the items, the number of folds and the seed, so that the folds of
+    a seed hold every item once.
+
+    Args:
+        refs: Labelled items of the split `train`.
+        folds: Number of folds, at least 2.
+        fold: Which of them is held out.
+        seed: Decides the cut.
+
+    Raises:
+        DataError: A fold would hold one class, or too few subjects are there.
+    """
+    counts = Counter(ref.label for ref in refs)
+    if len(counts) < 2 or min(counts.values()) < folds:
+        raise DataError(
+            f"{folds} folds need {folds} items of each of two classes; the rarest class has "
+            f"{min(counts.values(), default=0)}; take fewer folds"
+        )
+    kept, held = _cut(refs, folds, seed, fold)
+    for name, part in (("held out", held), ("left to learn from", kept)):
+        if len({ref.label for ref in part}) < len(counts):
+            raise DataError(
+                f"fold {fold} of {folds} with seed {seed}: what is {name} lacks a class: too few "
+                "subjects show each; take fewer folds or another seed"
+            )
+    return kept, held
+
+
+def _cut(
+    refs: Sequence[SampleRef], folds: int, seed: int, fold: int = 0
+) -> tuple[list[SampleRef], list[SampleRef]]:
+    """Take one fold out; an item without a subject is a subject of its own."""
     labels = [ref.label for ref in refs]
     if any(ref.subject is not None for ref in refs):
         groups = [ref.subject if ref.subject is not None else f"item {ref.id}" for ref in refs]
         if len(set(groups)) < folds:
             raise DataError(
-                f"there are {len(set(groups))} training subjects, too few to cut one validation "
-                f"share in {folds}; raise train.val_fraction"
+                f"there are {len(set(groups))} training subjects, too few to cut them into "
+                f"{folds} parts; take fewer folds, or raise train.val_fraction"
             )
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        train, val = next(splitter.split(np.zeros(len(refs)), labels, groups))
+        cuts = splitter.split(np.zeros(len(refs)), labels, groups)
     else:
         log.warning(NO_SUBJECTS)
         splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-        train, val = next(splitter.split(np.zeros(len(refs)), labels))
-    return [refs[i] for i in train], [refs[i] for i in val]
+        cuts = splitter.split(np.zeros(len(refs)), labels)
+    rest, out = next(islice(cuts, fold, None))
+    return [refs[i] for i in rest], [refs[i] for i in out]

@@ -22,7 +22,7 @@ from emoframe.learning.experiment import Branch, Model
 from emoframe.learning.features import KeypointView, keypoint_features
 from emoframe.learning.model import Recognizer
 from emoframe.learning.temporal_encoders.transformer import time_code
-from emoframe.records import Keypoints, Sample
+from emoframe.records import Goal, Keypoints, Sample
 from emoframe.skeleton import SkeletonLayout
 
 
@@ -181,7 +181,7 @@ def awkward_batch() -> dict[str, Any]:
         by_name = {"keypoints": keypoints.time_s}
         samples.append(
             Sample(str(len(samples)), {"keypoints": x}, {"keypoints": mask}, by_name,
-                   {"keypoints": True}, len(samples) % 2)
+                   {"keypoints": True}, Goal.of(len(samples) % 2, 2))
         )  # fmt: skip
     return collate(samples)
 

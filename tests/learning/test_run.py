@@ -13,7 +13,8 @@ from mmengine.registry import PARAM_SCHEDULERS
 
 from emoframe import api
 from emoframe.core.errors import RunError
-from emoframe.learning.experiment import Perception, Train
+from emoframe.learning.experiment import Perception
+from emoframe.learning.stages import Train
 from emoframe.learning.run import load_run
 from emoframe.learning.runner import _schedule
 
@@ -88,4 +89,4 @@ def test_a_run_says_what_made_it(finished: Path) -> None:
     assert card["libraries"]["torch"]
     assert "emoframe 0.1.0" in card["plugins"]
     assert card["synthetic"] is True
-    assert card["items"] == {"train": 20, "val": 4, "test": 6}
+    assert card["items"] == {"train": 20, "val": 4, "held": 0, "test": 6}
