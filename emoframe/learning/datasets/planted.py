@@ -1,31 +1,40 @@
-"""Generated 137-point videos with a planted, known truth, to test claims without any data.
+"""Generated videos with a planted, known truth, to test claims without any data.
 
 Nothing here says anything about real people. Decided here: all planted signal lives in the face
 (joints 25 to 94), because the paper's network encodes body, face and hands apart and averages each
 over time before they meet, so that what happens in two groups at the same moment is invisible to it
 by construction; and because comparisons can then be run on the face alone, at a third of the cost.
-Which network should win in which world is written down before any comparison was run.
+Frame features and text are drawn for the class alone and not for the keypoints, so that the three
+inputs are independent given the class, and what joining them is worth is known. Which network
+should win in which world is written down before any comparison was run.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from zlib import crc32
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
-from emoframe.core.errors import DataError
 from emoframe.interfaces import Split
+from emoframe.learning.datasets.planted_amounts import Amounts
 from emoframe.learning.datasets.planted_events import AlongEdge, CrossPart, Null
 from emoframe.learning.datasets.planted_figure import FACE, posture, raised
+from emoframe.learning.datasets.planted_frames import direction, frame_features
+from emoframe.learning.datasets.planted_inputs import PlantedInputs
+from emoframe.learning.datasets.planted_judges import matched_filter
+from emoframe.learning.datasets.planted_labels import MORE, check_classes, dealt, lean
 from emoframe.learning.datasets.planted_motion import RealTracks, Synthetic
-from emoframe.learning.datasets.planted_worlds import Plant, Slow, StaticPosture, nearest_mean
-from emoframe.records import Keypoints, SampleRef
+from emoframe.learning.datasets.planted_teacher import Teacher
+from emoframe.learning.datasets.planted_text import rationale
+from emoframe.learning.datasets.planted_worlds import Plant, Slow, StaticPosture
+from emoframe.records import Features, Keypoints, SampleRef
 from emoframe.skeleton import OPENPOSE_137, SkeletonLayout
 
 WORLDS = {
@@ -35,8 +44,6 @@ WORLDS = {
     "slow": Slow,
     "null": Null,
 }
-STRAYING = 0.4
-"""Share of the training videos whose label is dealt out anew; the others follow the subject."""
 
 
 class Planted:
@@ -59,6 +66,11 @@ class Planted:
     are no larger than the sway's standard deviation (amplitude <= 6 pixels). In train subjects have
     mostly one label and a mouth that sits higher or lower with it; in test they have not.
 
+    Beside `keypoints` there are `frames`, frame features, and `text`, a rationale. Each tells of
+    the class by an amount that is normal about the mean of the class (`frame_signal`,
+    `text_signal`: the distance d' of two neighbouring means): with two classes nobody scores more
+    on it than Phi(d'/2). In the null world neither tells anything, whatever its signal.
+
     Args:
         world: What the class decides; in YAML, "null" stands in quotes.
         train: Training videos.
@@ -73,10 +85,22 @@ class Planted:
         shares: Share of each class in train, up to a factor.
         real_tracks: A `.pose` file or a folder of OpenPose JSON: windows of this track take the
             place of the generated sway, speech, noise and lost hands.
+        unlabelled: Further videos of train, made like the others, of which no label is told.
+        frame_signal: How much frame features tell; 0 for nothing.
+        frames_every: They are of each n-th frame.
+        frame_width: D, numbers of each token.
+        text_signal: How much the text tells; 0 for nothing.
+        text_copies: Share of the texts that tell of the class that a teacher names, right or wrong,
+            and not of the true one. The teacher is the first answer of the labeler `simulated`
+            about the generated keypoints.
+        teacher_accuracy: Its `accuracy`.
+        teacher_seed: Its `seed`.
+        leak: The text names the true class, for reports to find.
         seed: Decides every video.
 
     Shape:
-        load: xy (frames, 137, 2), confidence and valid (frames, 137)
+        load: xy (frames, 137, 2), confidence and valid (frames, 137); x (tokens, frame_width) and
+            valid (tokens,), tokens = frames / frames_every
     """
 
     layout: SkeletonLayout = OPENPOSE_137
@@ -95,42 +119,72 @@ class Planted:
         confound: Annotated[float, Ge(0)] = 0.5,
         shares: tuple[float, ...] = (0.6, 0.4),
         real_tracks: Path | None = None,
+        unlabelled: Annotated[int, Ge(0)] = 0,
+        frame_signal: Annotated[float, Ge(0)] = 0.0,
+        frames_every: Annotated[int, Gt(0)] = 5,
+        frame_width: Annotated[int, Gt(0)] = 32,
+        text_signal: Annotated[float, Ge(0)] = 0.0,
+        text_copies: Annotated[float, Ge(0), Le(1)] = 0.0,
+        teacher_accuracy: Annotated[float, Ge(0), Le(1)] = 0.644,
+        teacher_seed: int = 0,
+        leak: bool = False,
         seed: Annotated[int, Ge(0)] = 0,
     ) -> None:
-        _check_classes(events, shares)
-        self.sizes: dict[Split, int] = {"train": train, "test": test}
+        check_classes(events, shares)
+        self._more = {
+            "unlabelled": unlabelled, "frame_signal": frame_signal, "frames_every": frames_every,
+            "frame_width": frame_width, "text_signal": text_signal, "text_copies": text_copies,
+            "teacher_accuracy": teacher_accuracy, "teacher_seed": teacher_seed, "leak": leak,
+        }  # fmt: skip
+        self.sizes = {"train": train, "test": test, MORE: unlabelled}
         self.videos_per_subject, self.shares, self.seed = videos_per_subject, shares, seed
         self.amplitude, self.confound = amplitude, confound
         self.world = WORLDS[world](events, frames)
         self.motion = RealTracks(real_tracks, frames) if real_tracks else Synthetic(frames)
         self.protocol = f"planted:{world}" + (f":{real_tracks.stem}" if real_tracks else "")
         self.classes = tuple(f"{world}_{k}" for k in range(len(events)))
+        told = float(world != "null")
+        self.signals = {"frames": frame_signal, "text": text_signal}
+        self.amounts = {n: Amounts(told * d, len(events)) for n, d in self.signals.items()}
+        self.frames_every, self.text_copies, self.leak = frames_every, text_copies, leak
+        self.direction = direction(self._generator("frames", "direction"), frame_width)
+        self.teacher = Teacher(teacher_accuracy, teacher_seed, self.classes)
 
     def samples(self, split: Split) -> list[SampleRef]:
-        """Return the items of a split; those of `test` without labels."""
-        return [
-            SampleRef(id_, label if split == "train" else None, self._subject(id_))
-            for id_, label in self._labels[split].items()
-        ]
+        """Return the items of a split; those of `test` without labels, the unlabelled ones last."""
+        labels: dict[str, int | None] = dict(self._labels[split])
+        if split == "test":
+            labels = dict.fromkeys(labels)
+        else:
+            labels |= dict.fromkeys(self._labels[MORE])
+        return [SampleRef(id_, label, self._subject(id_)) for id_, label in labels.items()]
+
+    def hidden_labels(self) -> Mapping[str, int]:
+        """Return the true class of each unlabelled training item by its id.
+
+        For simulated teachers, and for judging weak labels of generated data. Real data have none,
+        and no training may read them.
+        """
+        return dict(self._labels[MORE])
 
     def test_labels(self) -> Mapping[str, int]:
         """Return the sealed labels."""
         return dict(self._labels["test"])
 
-    def load(self, ref: SampleRef) -> Mapping[str, Keypoints]:
-        """Generate the keypoints of an item."""
-        return {"keypoints": self._video(ref.id)}
+    def load(self, ref: SampleRef) -> PlantedInputs:
+        """Return the inputs of an item, each of which is generated when it is asked for."""
+        item = ref.id
+        return PlantedInputs(
+            lambda: self._video(item), lambda: self._frames(item), lambda: self._text(item)
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """Return what decides the videos beside their names, labels and subjects."""
-        world = [
-            self.world.rates.tolist(),
-            self.amplitude,
-            self.confound,
-            self.motion.frames,
-            self.seed,
-        ]
-        return {"world": repr(world), **self.motion.fingerprint()}
+        rates, frames = self.world.rates.tolist(), self.motion.frames
+        world = [rates, self.amplitude, self.confound, frames, self.seed]
+        known = inspect.signature(Planted).parameters
+        more = {name: repr(x) for name, x in self._more.items() if x != known[name].default}
+        return {"world": repr(world), **more, **self.motion.fingerprint()}
 
     def event_frames(self, item: str) -> NDArray[np.int64]:
         """Return the planted truth of an item in the order of time.
@@ -142,9 +196,7 @@ class Planted:
 
     def oracle_accuracy(self) -> float:
         """Return the accuracy on test of who knows what was planted, and how often it is."""
-        labels = self._labels["test"]
-        known = np.array([self._plant(item).known for item in labels], float)
-        return float(np.mean(self.world.judge(known) == list(labels.values())))
+        return self._share(self._likelihood("keypoints"))
 
     def matched_filter_accuracy(self) -> float:
         """Return the accuracy on test of who sees the noisy points and knows the form of an event.
@@ -153,45 +205,53 @@ class Planted:
         counts, and the mean score of each class; it takes the class whose mean is nearest.
         """
         unit = self.amplitude * self.motion.scale or 1.0
+        labels = {split: self._labels[split] for split in ("train", "test")}
         found = {
-            split: [self.world.evidence(raised(self._video(item))) / unit for item in labels]
-            for split, labels in self._labels.items()
+            split: [self.world.evidence(raised(self._video(item))) / unit for item in items]
+            for split, items in labels.items()
         }
-        train, test = (np.array(list(self._labels[s].values())) for s in ("train", "test"))
-        best = (-1.0, 0.0)
-        for threshold in self.world.thresholds:
-            scores, judged = (
-                np.array([self.world.score(evidence, threshold) for evidence in found[split]])
-                for split in ("train", "test")
-            )
-            fit = _balanced(nearest_mean(scores, train, scores), train)
-            if fit > best[0]:
-                best = fit, float(np.mean(nearest_mean(scores, train, judged) == test))
-        return best[1]
+        true = {split: np.array(list(items.values())) for split, items in labels.items()}
+        return matched_filter(self.world, found, true)
 
     def ceilings(self) -> dict[str, float]:
-        """Return the scores on test that a trained network can be held against."""
-        return {
+        """Return the scores on test that a trained network can be held against.
+
+        Of frames and text where they have a signal, and then of who knows everything; who does
+        better than that has found a leak.
+        """
+        found = {
             "oracle": self.oracle_accuracy(),
             "matched filter": self.matched_filter_accuracy(),
         }
+        known = {n: self._likelihood(n) for n, signal in self.signals.items() if signal}
+        found |= {f"oracle of {name}": self._share(one) for name, one in known.items()}
+        if known:
+            everything = self._likelihood("keypoints") + sum(known.values())
+            found["oracle of all"] = self._share(everything)
+        return found
+
+    def _likelihood(self, name: str) -> NDArray[np.float64]:
+        """Return how likely each class makes what was planted in an input, (test videos, K)."""
+        items = self._labels["test"]
+        if name == "keypoints":
+            known = [self._plant(item).known for item in items]
+            return self.world.log_likelihood(np.array(known, float))
+        share = self.text_copies if name == "text" else 0.0
+        amounts = [self._amount(name, item)[0] for item in items]
+        return self.amounts[name].log_likelihood(np.array(amounts), self.teacher.said_for(share))
+
+    def _share(self, likelihood: NDArray[np.float64]) -> float:
+        """Return how often the most likely class of a test video is the true one."""
+        return float(np.mean(likelihood.argmax(1) == list(self._labels["test"].values())))
 
     @functools.cached_property
-    def _labels(self) -> dict[Split, dict[str, int]]:
-        """Deal labels out: by subject and by `shares` in train, evenly and at random in test."""
-        count = len(self.classes)
-        borders = np.cumsum(self.shares)[:-1] / np.sum(self.shares)
-        train = np.searchsorted(
-            borders, (np.arange(self.sizes["train"]) + 0.5) / self.sizes["train"]
-        )
-        generator = self._generator("train", "labels")
-        strayed = np.flatnonzero(generator.random(len(train)) < STRAYING)
-        train[strayed] = train[generator.permutation(strayed)]
-        test = self._generator("test", "labels").permutation(np.arange(self.sizes["test"]) % count)
-        return {"train": _named("train", train), "test": _named("test", test)}
+    def _labels(self) -> dict[str, dict[str, int]]:
+        """True class of each item by its id, of `train`, `test` and `MORE`."""
+        generators = {part: self._generator(part, "labels") for part in self.sizes}
+        return dealt(generators, self.sizes, self.shares)
 
     def _label(self, item: str) -> int:
-        return self._labels["train" if item.startswith("train") else "test"][item]
+        return self._labels[item.partition("-")[0]][item]
 
     def _subject(self, item: str) -> str:
         split, _, number = item.partition("-")
@@ -205,39 +265,35 @@ class Planted:
 
     @functools.cached_property
     def _lean(self) -> dict[str, float]:
-        """Mean label of each training subject, from -1 (the first class) to 1 (the last)."""
-        own: dict[str, list[int]] = {}
-        for item, label in self._labels["train"].items():
-            own.setdefault(self._subject(item), []).append(label)
-        last = len(self.classes) - 1
-        return {who: 2 * float(np.mean(labels)) / last - 1 for who, labels in own.items()}
+        """How far each training subject leans."""
+        labels = self._labels["train"] | self._labels[MORE]
+        return lean(labels, self._subject, len(self.classes))
 
     def _video(self, item: str) -> Keypoints:
         keypoints = self.motion.keypoints(self._generator(item, "motion"))
         subject = self._subject(item)
-        lean = self.confound * self._lean.get(subject, 0.0)
+        leaning = self.confound * self._lean.get(subject, 0.0)
         xy, scale = keypoints.xy, self.motion.scale
-        xy += scale * posture(self._generator(subject, "posture"), lean)
+        xy += scale * posture(self._generator(subject, "posture"), leaning)
         xy[:, FACE, 1] -= scale * self.amplitude * self._plant(item).up
         return keypoints
 
+    def _amount(self, name: str, item: str) -> tuple[float, np.random.Generator]:
+        """Return the amount of an input of an item, and what draws the rest of it."""
+        generator, label = self._generator(item, name), self._label(item)
+        if name == "text" and generator.random() < self.text_copies:
+            label = self.teacher.says(self._video(item), label)
+        return self.amounts[name].draw(generator, label), generator
 
-def _check_classes(events: tuple[float, ...], shares: tuple[float, ...]) -> None:
-    if len(events) < 2 or not all(0 <= rate < np.inf for rate in events):
-        raise DataError(
-            f"planted: events is {list(events)}; give the mean number of events of each of two or "
-            "more classes, none below 0"
-        )
-    if len(shares) != len(events) or not all(0 < share < np.inf for share in shares):
-        raise DataError(
-            f"planted: shares is {list(shares)} and events names {len(events)} classes; give one "
-            "share above 0 for each"
-        )
+    def _frames(self, item: str) -> Features:
+        amount, generator = self._amount("frames", item)
+        subject = self._generator(self._subject(item), "frames")
+        time_s = self.motion.step_s * np.arange(self.motion.frames, dtype=np.float64)
+        time_s = time_s[:: self.frames_every]
+        return frame_features(generator, amount, subject, self.direction, time_s)
 
-
-def _named(split: Split, labels: NDArray[np.int64]) -> dict[str, int]:
-    return {f"{split}-{n:05d}": int(label) for n, label in enumerate(labels)}
-
-
-def _balanced(judged: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
-    return float(np.mean([np.mean(judged[labels == k] == k) for k in np.unique(labels)]))
+    def _text(self, item: str) -> str:
+        amount, generator = self._amount("text", item)
+        length_s = self.motion.step_s * self.motion.frames
+        verdict = f"All in all this is {self.classes[self._label(item)]}." if self.leak else ""
+        return rationale(generator, amount, self.amounts["text"].centres[-1], length_s, verdict)

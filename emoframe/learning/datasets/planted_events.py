@@ -36,9 +36,9 @@ class _Counted(World):
 
     thresholds = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
-    def judge(self, known: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Compare the likelihoods of each count."""
-        return poisson.pmf(known[:, None], self.rates).argmax(1)
+    def log_likelihood(self, known: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return that of each count."""
+        return poisson.logpmf(known[:, None], self.rates)
 
     def score(self, evidence: NDArray[np.float64], threshold: float) -> float:
         """Return the root of the count of peaks, whose spread is the same for every rate."""

@@ -52,7 +52,7 @@ class Synthetic:
         frames: Frames of a video.
     """
 
-    scale = 1.0
+    scale, step_s = 1.0, 1 / FPS
 
     def __init__(self, frames: int) -> None:
         self.frames = frames
@@ -124,6 +124,11 @@ class RealTracks:
         right, left = self.track.xy[both][:, ends].swapaxes(0, 1)
         return float(np.median(np.linalg.norm(left - right, axis=1))) / face_width()
 
+    @functools.cached_property
+    def step_s(self) -> float:
+        """Seconds from one frame to the next."""
+        return float(np.median(np.diff(self.track.time_s))) if len(self.track) > 1 else 1 / FPS
+
     def keypoints(self, generator: np.random.Generator) -> Keypoints:
         """Return a window that begins anywhere; what was not measured stays masked."""
         track, total = self.track, len(self.track)
@@ -132,13 +137,12 @@ class RealTracks:
         first = generator.integers(total - self.frames + 1 if longer else period)
         index = (first + np.arange(self.frames)) % period
         index = np.where(index < total, index, period - index)
-        step = float(np.median(np.diff(track.time_s))) if total > 1 else 1 / FPS
         cut = None
         if track.cut is not None:
             shot = np.cumsum(track.cut)[index]
             cut = np.concatenate([[False], shot[1:] != shot[:-1]])
         xy = np.where(track.valid[index][..., None], track.xy[index], np.float32(np.nan))
-        time_s = step * np.arange(self.frames, dtype=np.float64)
+        time_s = self.step_s * np.arange(self.frames, dtype=np.float64)
         confidence, valid = track.confidence[index], track.valid[index]
         return Keypoints(xy, confidence, valid, time_s, track.layout, cut=cut)
 

@@ -1,8 +1,8 @@
 """Planted worlds: their form, and the two in which something is held for long.
 
 Decided here: everything planted is a vertical movement of the 70 joints of the face. The same class
-that plants it knows what follows from it for who knows the truth (`judge`) and for who knows only
-its form (`evidence`, `score`: the matched filter).
+that plants it knows what follows from it: for who knows the truth (`log_likelihood`), and for who
+knows only its form (`evidence`, `score`: the matched filter).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoframe.core.errors import DataError
+from emoframe.learning.datasets.planted_amounts import Amounts
 from emoframe.learning.datasets.planted_figure import BROWS
 
 EVENT, DECOY = 0, 1
@@ -68,8 +69,8 @@ class World(ABC):
         """Plant a video of a class."""
 
     @abstractmethod
-    def judge(self, known: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the most likely class of videos by what the oracle knows, both (videos,)."""
+    def log_likelihood(self, known: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how likely each class makes what the oracle knows of videos, (videos, K)."""
 
     @abstractmethod
     def evidence(self, up: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -98,20 +99,20 @@ class StaticPosture(_Held):
 
     SHARE = 0.5
 
+    def __init__(self, rates: Sequence[float], frames: int) -> None:
+        super().__init__(rates, frames)
+        self.amounts = Amounts(2 * DISTANCE, len(rates))
+
     def plant(self, generator: np.random.Generator, label: int) -> Plant:
         """Plant one height for the whole video."""
-        amount = float(generator.normal(self._centres()[label]))
+        amount = self.amounts.draw(generator, label)
         up = np.zeros((self.frames, 70), np.float32)
         up[:, list(BROWS)] = self.SHARE * amount
         return Plant(up, np.array([[0, self.frames, EVENT]]), amount)
 
-    def judge(self, known: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Take the nearest mean."""
-        return np.abs(known[:, None] - self._centres()).argmin(1)
-
-    def _centres(self) -> NDArray[np.float64]:
-        count = len(self.rates)
-        return DISTANCE * (2.0 * np.arange(count, dtype=np.float64) - (count - 1))
+    def log_likelihood(self, known: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the normal distribution's."""
+        return self.amounts.log_likelihood(known, np.eye(len(self.rates)))
 
 
 class Slow(_Held):
@@ -138,15 +139,7 @@ class Slow(_Held):
         truth = np.array([[first, length, EVENT]] * present, np.int64).reshape(-1, 3)
         return Plant(up, truth, present)
 
-    def judge(self, known: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Take the second class where there is an episode."""
-        return known.astype(np.int64)
-
-
-def nearest_mean(
-    scores: NDArray[np.float64], labels: NDArray[np.int64], judged: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """Return for each judged score the class whose mean over labelled scores is nearest."""
-    present = np.unique(labels)
-    means = [scores[labels == k].mean() for k in present]
-    return present[np.abs(judged[:, None] - means).argmin(1)]
+    def log_likelihood(self, known: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return that of an episode, or of none."""
+        agrees = known[:, None].astype(np.int64) == np.arange(2)
+        return np.log(np.where(agrees, ORACLE, 1 - ORACLE))
