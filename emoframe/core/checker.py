@@ -119,6 +119,8 @@ class Checker:
                 return None
             return self.value(next(arg for arg in args if _nested(arg)), value, path)
         if origin is dict and _nested(args[1]):
+            if value is None:  # takes all inherited entries away
+                return {}
             return self._mapping(args[1], value, path)
         return self._leaf(annotation, value, path)
 

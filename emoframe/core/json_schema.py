@@ -55,7 +55,8 @@ def _value(annotation: Any) -> dict[str, Any]:
     if origin in (types.UnionType, typing.Union):
         return {"anyOf": [_value(arg) for arg in args]}
     if origin is dict:  # null takes an inherited entry away
-        return {"type": "object", "additionalProperties": {"anyOf": [_value(args[1]), NULL]}}
+        entry = {"anyOf": [_value(args[1]), NULL]}
+        return {"type": ["object", "null"], "additionalProperties": entry}
     leaf: Any = annotation
     return {"anyOf": [TypeAdapter[Any](leaf).json_schema(), INTERPOLATION]}
 

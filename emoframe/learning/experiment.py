@@ -7,13 +7,13 @@ key that is not here does not exist.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator, WithJsonSchema
 
-from emoframe.core.errors import Problem
+from emoframe.core.errors import ConfigError, Problem, suggest
 from emoframe.core.schema import Part, is_mapping
 from emoframe.learning.features import KeypointView
 from emoframe.learning.frames import FrameView
@@ -185,7 +185,7 @@ class Experiment:
         train: How its weights are found.
         weak: What weak labels teach; null for gold labels alone.
         stages: Trainings that build on one another, in order, by their names; the last gives the
-            result. Empty for a single one.
+            result. Empty or null for a single one.
         folds: Parts into which the training items are cut, by subject, to judge on each part what
             was trained on the others; 0 does not cut.
         fold: Which of them is held out, from 0 on.
@@ -205,6 +205,34 @@ class Experiment:
     folds: Annotated[int, Ge(0)] = 0
     fold: Annotated[int, Ge(0)] = 0
     seed: Annotated[int, Ge(0)] = 0
+
+    def stage(self, name: str) -> Experiment:
+        """Return what is trained in one stage; the experiment itself where it has none.
+
+        Raises:
+            ConfigError: There is no such stage.
+        """
+        if not self.stages:
+            return self
+        if name not in self.stages:
+            text = f"there is no stage {name!r}{suggest(name, list(self.stages))}"
+            raise ConfigError([Problem("stages", f"{text} (there are {', '.join(self.stages)})")])
+        stage, model = self.stages[name], self.model
+        own = list(model.branches) if stage.branches is None else stage.branches
+        branches = {branch: model.branches[branch] for branch in own}
+        return replace(
+            self,
+            features={name: source for name, source in self.features.items() if name in own},
+            model=replace(
+                model,
+                branches=branches,
+                loss=stage.loss or model.loss,
+                auxiliary=stage.auxiliary or model.auxiliary,
+            ),
+            train=replace(self.train, **stage.train),
+            weak=stage.weak,
+            stages={},
+        )
 
     @staticmethod
     def relations(data: Mapping[str, Any]) -> list[Problem]:

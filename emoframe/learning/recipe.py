@@ -25,8 +25,10 @@ from emoframe.learning.checkpoint import epochs
 from emoframe.learning.data import Data, check_clips, prepare, rehearse
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Recognizer
-from emoframe.learning.run import BEST, Run, alone, load_run, open_run, save_history, stage_of
+from emoframe.learning.processes import leading
+from emoframe.learning.run import BEST, Run, alone, load_run, open_run, save_history
 from emoframe.learning.runner import OnEpoch, check_precision, fit
+from emoframe.learning.sources import name_of
 from emoframe.learning.stages import LABELS, Stage
 from emoframe.learning.weak import Lesson, lesson, taught
 
@@ -44,6 +46,10 @@ class _Given:
 
     init: Mapping[str, Path] = field(default_factory=dict[str, Path])
     source: Path | None = None
+
+    def folders(self) -> list[Path]:
+        """Return every run folder that something comes from, once."""
+        return list(dict.fromkeys([*self.init.values(), *([self.source] if self.source else [])]))
 
     def record(self) -> dict[str, dict[str, str]]:
         """Return the run that each comes from, by its folder's name and the hash of its weights."""
@@ -83,7 +89,7 @@ def train_recipe(
         done[name] = _train_before(experiment, name, given, shared, on_epoch)
     given = _given(experiment.stages.get(last, Stage()), done)
     with alone(folder):
-        prepared = _data(stage_of(experiment, last), given)
+        prepared = _data(experiment.stage(last), given)
         return _fit(experiment, last, given, folder, prepared, on_epoch)
 
 
@@ -97,7 +103,7 @@ def _train_before(
     experiment: Experiment, name: str, given: _Given, shared: Path, on_epoch: OnEpoch
 ) -> Path:
     """Train a stage that another builds on, unless it is there; return its folder."""
-    own = stage_of(experiment, name)
+    own = experiment.stage(name)
     data, found = _data(own, given)
     depends = [plain(own), data.hash, found.hash if found else "", given.record()]
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
@@ -126,21 +132,57 @@ def _fit(
     on_epoch: OnEpoch,
 ) -> Run:
     """Train one stage in its folder; `asked` is what the folder keeps."""
-    own, (data, found) = stage_of(asked, name), prepared
+    own, (data, found) = asked.stage(name), prepared
+    for source in given.folders():
+        _check_strange(load_run(source), own, data)
     init = {branch: _branch(source, branch) for branch, source in given.init.items()}
     if not epochs(folder / "checkpoints"):  # nothing is written before everything fits together
         check_clips(data)
         model = Recognizer(own.model, data.wiring)
         rehearse(model, data)
         model.start_from(init)
-    more = {"stage": name, "init": given.record(), "weak": found and _told(found, data)}
+    more = {
+        "stage": name,
+        "init": given.record(),
+        "weak": found and _told(found, data),
+        "mode": _mode(found, given),
+    }
     run = open_run(folder, asked, data, more)
-    if found:
+    if found and leading():
         with replacing(folder / WEAK_TABLE) as partial:
             table_of(found, data).to_csv(partial, index=False)
     selection = fit(own, data, folder, lambda row: on_epoch({"stage": name, **row}), init)
     save_history(folder, selection.history)
     return run
+
+
+def _check_strange(source: Run, own: Experiment, data: Data) -> None:
+    """Refuse to start from weights that know what this run is selected by or judged on.
+
+    Raises:
+        RunError: They do, and are not stamped as transductive.
+    """
+    seen = source.card.get("seen", {})
+    if seen.get("dataset") != name_of(own, data.dataset) or source.mode == "transductive":
+        return
+    learned = {
+        "validation": {ref.id for ref in data.val.refs} & set(seen["train"]),
+        "the held-out fold": {ref.id for ref in data.held.refs} & {*seen["train"], *seen["val"]},
+        "the people held out": {ref.subject for ref in data.held.refs} & set(seen["subjects"]),
+    }
+    for what, known in learned.items():
+        if known:
+            raise RunError(
+                f"{source.folder} has learned from {len(known)} of {what} "
+                f"({min(map(str, known))}, ...), so that a result would flatter; give both "
+                "the same seed, folds, fold and train.val_fraction"
+            )
+
+
+def _mode(found: Lesson | None, given: _Given) -> str:
+    """Return the mode of a stage: its own, unless what it starts from has seen more."""
+    modes = [load_run(folder).mode for folder in given.folders()] + [found.mode if found else ""]
+    return next((mode for mode in ("transductive", "inductive") if mode in modes), "")
 
 
 def table_of(found: Lesson, data: Data) -> pd.DataFrame:

@@ -17,8 +17,8 @@ import fcntl
 import json
 import platform
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from emoframe.learning.checkpoint import load_from_emoframe
 from emoframe.learning.data import Data
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Recognizer
+from emoframe.learning.processes import leader_first, leading, together
+from emoframe.learning.sources import name_of
 from emoframe.skeleton import SkeletonLayout
 
 RESOLVED, CARD, HISTORY = "resolved.yaml", "run.json", "history.json"
@@ -59,13 +61,15 @@ class Run:
     @property
     def experiment(self) -> Experiment:
         """What was trained in this folder: one stage, where there are several."""
-        return stage_of(self.asked, self.card.get("stage", ""))
+        return self.asked.stage(self.card.get("stage", ""))
 
     @property
     def mode(self) -> str:
-        """Which items had weak labels: `inductive`, `transductive`, or empty for none."""
-        weak = self.card.get("weak")
-        return weak["mode"] if weak else ""
+        """Which items had weak labels: `inductive`, `transductive`, or empty for none.
+
+        A run that starts from another takes its mode over.
+        """
+        return self.card.get("mode", "")
 
     @property
     def classes(self) -> list[str]:
@@ -142,32 +146,9 @@ class Run:
         return model
 
 
-def stage_of(experiment: Experiment, name: str) -> Experiment:
-    """Return what is trained in one stage; the experiment itself where it has none.
-
-    Raises:
-        RunError: There is no such stage.
-    """
-    if not experiment.stages:
-        return experiment
-    if name not in experiment.stages:
-        raise RunError(f"there is no stage {name!r} (there are {', '.join(experiment.stages)})")
-    stage, model = experiment.stages[name], experiment.model
-    own = list(model.branches) if stage.branches is None else stage.branches
-    branches = {branch: model.branches[branch] for branch in own}
-    return replace(
-        experiment,
-        features={name: source for name, source in experiment.features.items() if name in own},
-        model=replace(model, branches=branches, loss=stage.loss or model.loss),
-        train=replace(experiment.train, **stage.train),
-        weak=stage.weak,
-        stages={},
-    )
-
-
 @contextmanager
 def alone(folder: Path, *, wait: bool = False) -> Generator[None]:
-    """Keep other trainings off a run folder while the block runs; a kill frees it.
+    """Keep other trainings off a run folder while all processes of one run the block.
 
     Args:
         folder: The run folder.
@@ -176,6 +157,14 @@ def alone(folder: Path, *, wait: bool = False) -> Generator[None]:
     Raises:
         RunError: Another process trains in it, or it cannot be a folder.
     """
+    with _lock(folder, wait=wait) if leading() else nullcontext():
+        together()
+        yield
+        together()
+
+
+@contextmanager
+def _lock(folder: Path, *, wait: bool) -> Generator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -190,6 +179,7 @@ def alone(folder: Path, *, wait: bool = False) -> Generator[None]:
         yield
 
 
+@leader_first()
 def open_run(
     folder: Path, experiment: Experiment, data: Data, more: Mapping[str, Any] | None = None
 ) -> Run:
@@ -252,8 +242,9 @@ def load_run(path: str | Path) -> Run:
 
 
 def save_history(folder: Path, history: list[dict[str, float]]) -> None:
-    """Write the epochs so far."""
-    write_text(folder / HISTORY, json.dumps(history, indent=1))
+    """Write the epochs so far; of several processes the first does."""
+    if leading():
+        write_text(folder / HISTORY, json.dumps(history, indent=1))
 
 
 def _card(experiment: Experiment, data: Data) -> dict[str, Any]:
@@ -262,6 +253,7 @@ def _card(experiment: Experiment, data: Data) -> dict[str, Any]:
         "protocol": data.dataset.protocol,
         "synthetic": data.synthetic,
         "data_hash": data.hash,
+        "seen": _seen(experiment, data),
         "items": {name: len(getattr(data, name)) for name in ("train", "val", "held", "test")},
         "rationales": data.origin,
         "wiring": plain(data.wiring),
@@ -269,6 +261,17 @@ def _card(experiment: Experiment, data: Data) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
         "plugins": sorted({p.distribution for p in loaded().plugins if not p.error}),
+    }
+
+
+def _seen(experiment: Experiment, data: Data) -> dict[str, Any]:
+    """Return what and whom the weights have learned from, or were selected by."""
+    refs = [*data.train.refs, *data.val.refs]
+    return {
+        "dataset": name_of(experiment, data.dataset),
+        "train": sorted(ref.id for ref in data.train.refs),
+        "val": sorted(ref.id for ref in data.val.refs),
+        "subjects": sorted({ref.subject for ref in refs if ref.subject is not None}),
     }
 
 

@@ -59,11 +59,16 @@ class Train:
 
     Attributes:
         epochs: Most epochs to train.
-        batch_size: Clips per step.
+        batch_size: Clips per step, in all processes together.
+        accumulate: Steps whose gradients are summed up before one update of the weights, each
+            counting alike: for batches that find no room. The end of an epoch is always one.
         lr: Peak learning rate of AdamW, reached after the warm-up, then cosine to zero.
         weight_decay: Decay of AdamW.
-        warmup: Share of all steps in which the learning rate rises.
+        warmup: Share of all updates in which the learning rate rises.
         grad_clip: Largest norm of the gradient.
+        ema: Decay of an exponential moving average of the weights, which then is what validation
+            judges and what is kept: 0.99 remembers about 100 updates. 0 takes the weights as they
+            are.
         patience: Epochs without a lower validation loss after which training stops.
         val_fraction: Share of the training subjects (or clips) that validation takes: one half,
             third, fourth, ...
@@ -75,10 +80,12 @@ class Train:
 
     epochs: Annotated[int, Gt(0)] = 30
     batch_size: Annotated[int, Gt(0)] = 16
+    accumulate: Annotated[int, Gt(0)] = 1
     lr: Annotated[float, Gt(0)] = 1e-4
     weight_decay: Annotated[float, Ge(0)] = 0.05
     warmup: Annotated[float, Ge(0), Lt(1)] = 0.05
     grad_clip: Annotated[float, Gt(0)] = 1.0
+    ema: Annotated[float, Ge(0), Lt(1)] = 0.0
     patience: Annotated[int, Gt(0)] = 10
     val_fraction: Annotated[float, Gt(0), Le(0.5)] = 0.2
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
@@ -96,6 +103,7 @@ class Stage:
             folder. Its epoch with the lowest validation loss is taken.
         weak: What weak labels teach in it; null for gold labels alone.
         loss: Replaces the loss of the model.
+        auxiliary: Replaces its second loss.
         train: What differs from the section `train`.
     """
 
@@ -103,6 +111,7 @@ class Stage:
     init: dict[str, str] = field(default_factory=lambda: {})
     weak: Weak | None = None
     loss: Annotated[dict[str, Any], Part("loss")] | None = None
+    auxiliary: Annotated[dict[str, Any], Part("loss")] | None = None
     train: Annotated[dict[str, Any], Some(Train)] = field(default_factory=lambda: {})
 
 

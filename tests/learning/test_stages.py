@@ -149,6 +149,26 @@ def test_a_run_folder_can_be_started_from(first: Trained, config: Path, tmp_path
         trained(replace(experiment, stages={"joint": lone}), tmp_path / "other")
 
 
+def test_weights_that_know_what_is_judged_here_are_refused(config: Path, tmp_path: Path) -> None:
+    told = "has learned from .* of {}"
+    with pytest.raises(RunError, match=told.format("validation")):
+        trained(config, tmp_path / "other cut", "stages.body.train.val_fraction=0.5")
+    whole = api.load(config).stage("body")
+    trained(whole, tmp_path / "whole")
+    start = f"stages={{joint: {{branches: [keypoints], init: {{keypoints: {tmp_path}/whole}}}}}}"
+    alone = "model.branches.frames=null", "features.frames=null"
+    for fold in ("folds=3", "folds=3,seed=1"):
+        given = [start, *alone, *fold.split(","), "stages.body=null", "stages.scene=null"]
+        with pytest.raises(RunError, match=told.format("(validation|the held-out fold)")):
+            trained(api.load(config, given), tmp_path / fold)
+
+
+def test_a_run_takes_over_the_mode_of_what_it_starts_from(config: Path, tmp_path: Path) -> None:
+    seen = "stages.scene.weak={source: body, mode: transductive}"
+    run, _ = trained(config, tmp_path / "run", seen, "stages.joint.weak=null")
+    assert run.card["weak"] is None and run.mode == "transductive"
+
+
 @pytest.mark.parametrize(
     ("override", "told"),
     [
