@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def train_recipe(
 def _given(stage: Stage, done: Mapping[str, Path]) -> _Given:
     init = {branch: done.get(source, Path(source)) for branch, source in stage.init.items()}
     source = stage.weak.source if stage.weak else LABELS
-    return _Given(init, None if source == LABELS else done[source])
+    return _Given(init, None if source == LABELS else done.get(source, Path(source)))
 
 
 def _train_before(
@@ -105,6 +105,8 @@ def _train_before(
     """Train a stage that another builds on, unless it is there; return its folder."""
     own = experiment.stage(name)
     data, found = _data(own, given)
+    if own.weak and given.source:  # for this folder alone there are no stages to name
+        own = replace(own, weak=replace(own.weak, source=f"./{given.source.name}"))
     depends = [plain(own), data.hash, found.hash if found else "", given.record()]
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
     folder = shared / f"{name}-{key}"

@@ -30,8 +30,8 @@ class Weak:
     Gold wins where both exist, and no weak label is ever put on an item of validation.
 
     Attributes:
-        source: `labels`, the label store of the section `weak_labels`; or an earlier stage, whose
-            predictions then are the weak labels (self-training, W2S-37).
+        source: `labels`, the label store of the section `weak_labels`; or an earlier stage or a run
+            folder, whose predictions then are the weak labels (self-training, W2S-37).
         mode: `inductive` puts weak labels on training items that have no gold label;
             `transductive` also on the items that the result is judged on, as the paper does
             (W2S-35). It is stamped on every number.
@@ -170,10 +170,10 @@ def _source(path: str, weak: Any, before: list[str], data: Mapping[str, Any]) ->
     source = weak.get("source", LABELS)
     if source == LABELS and not is_mapping(data.get("weak_labels")):
         return [Problem(path, "needs a section `weak_labels`, which says whose labels they are")]
-    if source != LABELS and source not in before:
+    if source != LABELS and "/" not in str(source) and source not in before:
         known = [LABELS, *before]
         text = f"{source!r} is neither `labels` nor an earlier stage{suggest(str(source), known)}"
-        return [Problem(f"{path}.source", text)]
+        return [Problem(f"{path}.source", f"{text}; a run folder is written with a /")]
     return []
 
 

@@ -15,10 +15,11 @@ from emoframe.learning.data import prepare
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Recognizer
 from emoframe.learning.run import Run, load_run
+from emoframe.learning.stages import Stage
 
 CONFIG = """
 base: quickstart
-dataset: {type: planted, train: 24, test: 6, frames: 24, videos_per_subject: 2, unlabelled: 8}
+dataset: {type: planted, train: 48, test: 6, frames: 24, videos_per_subject: 2, unlabelled: 8}
 features: {keypoints: dataset, frames: dataset}
 view: {keypoints: {frames: 16}}
 model:
@@ -155,12 +156,11 @@ def test_weights_that_know_what_is_judged_here_are_refused(config: Path, tmp_pat
         trained(config, tmp_path / "other cut", "stages.body.train.val_fraction=0.5")
     whole = api.load(config).stage("body")
     trained(whole, tmp_path / "whole")
-    start = f"stages={{joint: {{branches: [keypoints], init: {{keypoints: {tmp_path}/whole}}}}}}"
-    alone = "model.branches.frames=null", "features.frames=null"
-    for fold in ("folds=3", "folds=3,seed=1"):
-        given = [start, *alone, *fold.split(","), "stages.body=null", "stages.scene=null"]
+    start = Stage(["keypoints"], {"keypoints": str(tmp_path / "whole")})
+    for seed in (0, 1):
+        folded = replace(api.load(config), folds=3, seed=seed, stages={"joint": start})
         with pytest.raises(RunError, match=told.format("(validation|the held-out fold)")):
-            trained(api.load(config, given), tmp_path / fold)
+            trained(folded, tmp_path / str(seed))
 
 
 def test_a_run_takes_over_the_mode_of_what_it_starts_from(config: Path, tmp_path: Path) -> None:
