@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from emoframe.cli.output import Json, Overrides, as_json, note, progress, rows
+from emoframe.cli.labels_options import Budget, IMayUpload, Limit, Plan, Prices, usd_told
+from emoframe.cli.output import (
+    ConfigFile,
+    Json,
+    Overrides,
+    as_json,
+    note,
+    one_line,
+    progress,
+    rows,
+)
 from emoframe.core.errors import EXIT_SOME_FAILED
 
 if TYPE_CHECKING:
     from emoframe.label import Labelled
     from emoframe.labelling import Status
+    from emoframe.weak_labels.asking import plan as plans
     from emoframe.weak_labels.asking.ask import Asked
-    from emoframe.weak_labels.asking.plan import Plan
     from emoframe.weak_labels.rows import Answer
 
 MOST_TOLD = 10
@@ -24,25 +33,18 @@ MOST_TOLD = 10
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A config, or the name of a shipped one.")],
+    file: ConfigFile,
     overrides: Overrides = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Say what it would cost at most; nothing is sent.")
-    ] = False,
-    budget: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="USD", help="Most that the store may have spent in the end."),
-    ] = None,
-    prices: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A price table of your own (YAML).")
-    ] = None,
+    plan: Plan = False,
+    budget: Budget = None,
+    prices: Prices = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Answers to each question; default: the config's.")
     ] = None,
     split: Annotated[
         Literal["train", "test", "all"], typer.Option(help="Items of which split.")
     ] = "all",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first clips.")] = None,
+    limit: Limit = None,
     retry: Annotated[
         str,
         typer.Option(metavar="STATUS", help="Ask again what ended so: unparsable,blocked,refused."),
@@ -50,9 +52,7 @@ def command(
     batch: Annotated[
         bool, typer.Option("--batch", help="Hand in as a batch, and collect what is done.")
     ] = False,
-    i_may_upload: Annotated[
-        str, typer.Option("--i-may-upload", metavar="DATASET", help="You accept its terms.")
-    ] = "",
+    i_may_upload: IMayUpload = "",
     json: Json = False,
 ) -> None:
     """Ask a model about every clip of a config; what is answered is not asked again."""
@@ -71,7 +71,7 @@ def command(
 
         def told(asked: Asked, answer: Answer) -> None:
             text = f"{asked.item}: {answer.status} {answer.reason}".rstrip()
-            bars[-1].step(text) if bars else note(text)
+            bars[-1].step(text) if bars else note(one_line(text))
 
         found = api.label(
             file, overrides or [], which, budget=budget, prices=prices, batch=batch,
@@ -82,9 +82,9 @@ def command(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _show_plan(plan: Plan, budget: float | None, json: bool) -> None:
+def _show_plan(plan: plans.Plan, budget: float | None, json: bool) -> None:
     for text in plan.warnings:
-        note(text)
+        note(one_line(text))
     over = budget is not None and plan.spent + (plan.usd or 0.0) > budget
     if json:
         as_json(asdict(plan))
@@ -95,13 +95,13 @@ def _show_plan(plan: Plan, budget: float | None, json: bool) -> None:
                 "questions": plan.questions, "answered": plan.answered, "waiting": plan.waiting,
                 "tokens in": plan.usage.input,
                 "tokens out": plan.usage.output + plan.usage.thoughts,
-                "at most": _usd(plan.usd), "as a batch": _usd(plan.batch_usd),
-                "spent": _usd(plan.spent), "unknown calls": plan.unknown,
+                "at most": usd_told(plan.usd), "as a batch": usd_told(plan.batch_usd),
+                "spent": usd_told(plan.spent), "unknown calls": plan.unknown,
             }
         ])  # fmt: skip
     note(f"tokens and dollars are upper bounds; {plan.price or 'the price is not known'}")
     if over:
-        note(f"this may exceed the budget of {_usd(budget)}; asking would stop before it does")
+        note(f"this may exceed the budget of {usd_told(budget)}; asking would stop before it does")
 
 
 def _show(found: Labelled, batch: bool, json: bool) -> None:
@@ -122,20 +122,16 @@ def _show(found: Labelled, batch: bool, json: bool) -> None:
             "unknown": unknown, "lost": found.lost,
         })  # fmt: skip
     else:
-        rows([{**told, "usd": _usd(summary.usd), "spent": _usd(found.spent)}])
+        rows([{**told, "usd": usd_told(summary.usd), "spent": usd_told(found.spent)}])
         for one in found.unknown[:MOST_TOLD]:
-            note(f"unknown: {one.key.clip[:16]} sample {one.key.sample}: {one.reason}")
+            note(f"unknown: {one.key.clip[:16]} sample {one.key.sample}: {one_line(one.reason)}")
         if len(found.unknown) > MOST_TOLD:
             note("the other unknown calls are told by `emoframe labels ls STORE --unknown`")
     for item, why in found.lost.items():
-        note(f"{item}: {why}")
+        note(one_line(f"{item}: {why}"))
     for text in summary.notes:
-        note(text)
+        note(one_line(text))
     if batch and summary.stopped:
-        note(summary.stopped)  # else it was told when it happened
+        note(one_line(summary.stopped))  # else it was told when it happened
     if not batch and (waiting := found.statuses.get("waiting")):
         note(f"{waiting} questions wait in a batch; run again with --batch to collect them")
-
-
-def _usd(usd: float | None) -> str:
-    return "unknown" if usd is None else f"${usd:.4f}"

@@ -7,7 +7,7 @@ The group is put together here. A command that needs a file of its own is a plai
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,15 +20,16 @@ from emoframe.cli.labels_options import (
     StatusName,
     Store,
     found_in,
-    one_line,
+    usd_told,
 )
 from emoframe.cli.labels_quality import agree, probe, rank_prompts
 from emoframe.cli.labels_review import review_export, review_import
 from emoframe.cli.labels_show import show
-from emoframe.cli.output import Json, as_json, note, rows
+from emoframe.cli.output import Json, as_json, note, one_line, rows, say
 from emoframe.core.errors import EXIT_SOME_FAILED
 
 if TYPE_CHECKING:
+    from emoframe.weak_labels.exchange.intake import Imported
     from emoframe.weak_labels.exchange.listing import Listed
     from emoframe.weak_labels.store import Call, LabelStore
 
@@ -49,21 +50,25 @@ def ls(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List the answers, or the calls that nobody knows the end of, and what all of it cost."""
+    """List the answers, or the calls that nobody knows the end of, and what all of it cost.
+
+    There is a table for each data set, prompt and labeler; --json tells more of every answer.
+    """
     from emoframe.weak_labels.exchange.listing import flat
     from emoframe.weak_labels.plain import plain
     from emoframe.weak_labels.store import LabelStore
 
     with LabelStore(store, write=False) as opened:
         lost = opened.calls("unknown") if unknown else []
+        named = {clip: item for (_, item), clip in opened.items().items()} if unknown else {}
         found = [] if unknown else found_in(opened, dataset, prompt, labeler, status)
         money = _money(opened)
     if json:
         as_json([plain(one) for one in lost] if unknown else flat(found))
     elif unknown:
-        rows([_call(one) for one in lost])
+        rows([_call(one, named) for one in lost])
     else:
-        rows([_row(one) for one in found])
+        _tables(found)
     note(f"{store}: {f'{len(lost)} unknown calls' if unknown else _counts(found)}; {money}")
 
 
@@ -108,24 +113,38 @@ def import_(
     source: Annotated[
         str, typer.Option("--from", help="Who made labels of another tool; else the file's name.")
     ] = "",
+    config: Annotated[
+        Path | None,
+        typer.Option(help="A config: labels are of its data set, items and classes included."),
+    ] = None,
 ) -> None:
     """Take answers in; what is there already stays. Exit code 1 if any cannot be used.
 
     A row of another tool (.jsonl, .csv, .parquet) has `item` or `clip`, and `label` or
     `confidence` (in tables `confidence.CLASS`); and may have `dataset`, `rationale`,
     `rationale_no_verdict`, `units`, `text`, `model`, `prompt`, `sample`, `at` and `simulated`.
+    Its class must be one of the data set's, which the store knows once it was asked about, or
+    --config says. `emoframe labels agree CONFIG --labeler NAME` measures such labels.
     """
-    from emoframe.weak_labels.exchange.transfer import import_file
+    from emoframe.weak_labels.exchange import intake
+    from emoframe.weak_labels.exchange.elsewhere import Known
     from emoframe.weak_labels.store import LabelStore
 
+    given = _data_set(config) if config else None
+    dataset = dataset or (given[0] if given else "")
+    if not store.exists():  # nothing is made where nothing can be taken in
+        intake.readable(file, Known().more(*given) if given else Known(), dataset, source)
     with LabelStore(store) as opened:
+        known = Known.of(opened)
+        known = known.more(*given) if given else known
         before = opened.spent()
-        done = import_file(opened, file, dataset, source)
+        done = intake.import_file(opened, file, dataset, source, known)
+        if given:
+            opened.add_items(*given[:2])
         paid = opened.spent() - before
     for text in done.refused:
         note(one_line(text))
-    new = ", ".join(f"{count} {name}" for name, count in done.new.items() if count)
-    note(f"{store}: new are {new or 'none'}; ${paid:.4f} more count as spent")
+    _tell(store, done, paid)
     if done.refused:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -137,39 +156,76 @@ commands.command("review-export")(review_export)
 commands.command("review-import")(review_import)
 
 
-def _row(one: Listed) -> dict[str, Any]:
+def _data_set(config: Path) -> tuple[str, dict[str, str], tuple[str, ...]]:
+    """Return name, clip of each item, and classes of a config's data set."""
+    from emoframe import api
+    from emoframe.core.registry import create
+    from emoframe.learning.shown import Shower
+
+    experiment = api.load(config)
+    dataset = create("dataset", experiment.dataset)
+    shower = Shower(experiment, dataset)
+    shown = shower.shown(api.SPLITS)
+    for item, why in shown.lost.items():
+        note(one_line(f"{item}: {why}"))
+    return shower.name, shown.items, tuple(dataset.classes)
+
+
+def _tell(store: Path, done: Imported, paid: float) -> None:
+    """Say what an import brought, and how labels of another tool are called from now on."""
+    new = ", ".join(f"{count} {name}" for name, count in done.new.items() if count)
+    note(f"{store}: new are {new or 'none'}; ${paid:.4f} more count as spent")
+    for prompt, labeler in done.made:
+        note(f"labels made elsewhere are of the labeler {labeler}, prompt {prompt}")
+    if done.unchecked:
+        note(
+            f"nothing is known of their data set, so their classes ({', '.join(done.unchecked)}) "
+            "were not checked; give --config CONFIG to have them checked"
+        )
+
+
+def _tables(found: Sequence[Listed]) -> None:
+    """Print a table for each data set, prompt and labeler, with what holds for all of it above."""
+    from emoframe.weak_labels.exchange.names import prompt_name
+
+    groups: dict[tuple[str, str, str], list[Listed]] = {}
+    for one in found:
+        name = one.dataset or "(no data set)", prompt_name(one.prompt), one.labeler.name
+        groups.setdefault(name, []).append(one)
+    for n, (name, answers) in enumerate(groups.items()):
+        shared = [mark for mark in answers[0].marks if all(mark in one.marks for one in answers)]
+        marks = f" ({', '.join(shared)})" if shared else ""
+        say("\n" * (n > 0) + one_line(f"{', '.join(name)}{marks}"))
+        samples = any(one.answer.key.sample for one in answers)
+        rows([_row(one, shared, samples) for one in answers])
+
+
+def _row(one: Listed, shared: Sequence[str], samples: bool) -> dict[str, Any]:
     answer = one.answer
     label = answer.label
     stated = max(label.confidence) if label is not None and label.confidence else None
     verdict = "abstains" if label is not None and label.label is None else one.verdict
+    more = [*(mark for mark in one.marks if mark not in shared), answer.reason]
     return {
-        "dataset": one_line(one.dataset),
-        "item": one_line(one.item) or answer.key.clip[:12],
-        "prompt": f"{one_line(one.prompt.name)}@{answer.key.prompt[:8]}",
-        "labeler": one_line(one.labeler.name),
-        "#": answer.key.sample,
+        "item": one.item or answer.key.clip[:12],
+        **({"#": answer.key.sample} if samples else {}),
         "status": answer.status,
-        "label": one_line(verdict),
-        "confidence": stated,
+        "label": verdict,
+        "sure": "" if stated is None else f"{stated:.2f}",
         "usd": "" if answer.usd is None else f"{answer.usd:.4f}",
-        "asked": answer.asked_at[:16],
-        "marks": ", ".join(one.marks),
-        "reason": one_line(answer.reason),
+        "note": "; ".join(filter(None, more)),
     }
 
 
-def _call(one: Call) -> dict[str, Any]:
+def _call(one: Call, named: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "call": one.uid[:8],
-        "clip": one.key.clip[:12],
+        "item": named.get(one.key.clip) or one.key.clip[:12],
+        "#": one.key.sample,
         "prompt": one.key.prompt[:8],
         "labeler": one.key.labeler[:8],
-        "#": one.key.sample,
-        "reserved": f"{one.reserved_usd:.4f}",
-        "sent": one.at[:19],
-        "host": one_line(one.host),
-        "pid": one.pid,
-        "reason": one_line(one.reason),
+        "most": usd_told(one.reserved_usd),
+        "sent": one.at[:16],
+        "reason": one.reason,
     }
 
 
@@ -177,7 +233,9 @@ def _counts(found: Sequence[Listed]) -> str:
     counts = Counter(one.answer.status for one in found)
     marks = Counter(mark for one in found for mark in one.marks)
     told = [f"{count} {name}" for name, count in (*sorted(counts.items()), *sorted(marks.items()))]
-    return f"{len(found)} answers" + (f" ({', '.join(told)})" if told else "")
+    return f"{len(found)} answer{'s' * (len(found) != 1)}" + (
+        f" ({', '.join(told)})" if told else ""
+    )
 
 
 def _money(store: LabelStore) -> str:

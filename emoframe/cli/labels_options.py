@@ -1,4 +1,4 @@
-"""What the commands of `emoframe labels` share: arguments, and cells that harm no terminal."""
+"""What `emoframe label` and the commands of `emoframe labels` share: options and their choice."""
 
 from __future__ import annotations
 
@@ -16,12 +16,31 @@ if TYPE_CHECKING:
 Store = Annotated[Path, typer.Argument(metavar="STORE", help="File of the label store.")]
 Dataset = Annotated[str, typer.Option("--dataset", help="Only items of this data set.")]
 PromptName = Annotated[
-    str, typer.Option("--prompt", help="Only this prompt: the beginning of its hash.")
+    str, typer.Option("--prompt", help="Only this prompt: its name, or the beginning of its hash.")
 ]
 Labeler = Annotated[
-    str, typer.Option("--labeler", help="Only this labeler: the beginning of its key.")
+    str, typer.Option("--labeler", help="Only this labeler: its name, or the begin of its key.")
 ]
 StatusName = Annotated[str, typer.Option("--status", help="Only what ended so, such as `ok`.")]
+Plan = Annotated[
+    bool, typer.Option("--plan", help="Say what it would cost at most; nothing is sent.")
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="USD", help="Most that the store may have spent in the end."),
+]
+Prices = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A price table of your own (YAML).")
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first clips.")]
+IMayUpload = Annotated[
+    str, typer.Option("--i-may-upload", metavar="DATASET", help="You accept its terms.")
+]
+
+
+def usd_told(usd: float | None) -> str:
+    """Write dollars, or that nobody knows them."""
+    return "unknown" if usd is None else f"${usd:.4f}"
 
 
 def found_in(
@@ -47,13 +66,3 @@ def found_in(
             )
     chosen = cast("Status | None", status or None)
     return listing(store, dataset or None, prompt, labeler, chosen)
-
-
-def harmless(text: str) -> str:
-    """Write what a model or a file said so that it can do nothing to a terminal."""
-    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
-
-
-def one_line(text: str) -> str:
-    """Write it on one line, too."""
-    return " ".join(harmless(text).split())

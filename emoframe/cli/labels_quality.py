@@ -8,8 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emoframe.cli.labels_options import one_line
-from emoframe.cli.output import Json, Overrides, as_json, note, progress, rows, say
+from emoframe.cli.labels_options import (
+    Budget,
+    IMayUpload,
+    Limit,
+    Plan,
+    Prices,
+    usd_told,
+)
+from emoframe.cli.output import (
+    ConfigFile,
+    Json,
+    Overrides,
+    as_json,
+    note,
+    one_line,
+    progress,
+    rows,
+    say,
+)
 from emoframe.core.errors import EXIT_SOME_FAILED, DataError
 
 if TYPE_CHECKING:
@@ -18,9 +35,9 @@ if TYPE_CHECKING:
     from emoframe.weak_labels.asking.ask import Asked, Summary
     from emoframe.weak_labels.rows import Answer
 
-ConfigFile = Annotated[Path, typer.Argument(help="A config, or the name of a shipped one.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="FOLDER", help="Write a page with figures there.")
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="Write a page with figures, and JSON, there."),
 ]
 
 
@@ -33,42 +50,38 @@ def agree(
             metavar="CLASS=SHARE", help="Prior where the labels will be used; repeatable."
         ),
     ] = None,
+    labeler: Annotated[
+        str, typer.Option(help="Labels of this stored labeler, as `labels ls` calls it.")
+    ] = "",
+    prompt: Annotated[str, typer.Option(help="Labels of this stored prompt.")] = "",
     out: Out = None,
     json: Json = False,
 ) -> None:
     """Compare weak labels with gold on training items, and store P(weak | true).
 
     Accuracy, kappa, recall, abstentions; calibration, as stated and mended on other subjects;
-    agreement of samples, prompts and labelers; whether rationales tell their verdict.
+    agreement of samples, prompts and labelers; whether rationales tell their verdict. Labels are
+    those of the config, unless a labeler is named, such as one that was imported.
     """
     from emoframe import api
     from emoframe.evidence import agree as evidence
 
     wanted = dict(_share(text) for text in prior or [])
-    report = evidence.agree(api.load(file, overrides or []), wanted or None)
+    report = evidence.agree(api.load(file, overrides or []), wanted or None, prompt, labeler)
     _show(report, out and out / "agree.html", json)
 
 
 def probe(
     file: ConfigFile,
     overrides: Overrides = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Say what it would cost at most; nothing is sent.")
-    ] = False,
-    budget: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="USD", help="Most that the store may have spent in the end."),
-    ] = None,
-    prices: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A price table of your own (YAML).")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first training clips.")] = None,
+    plan: Plan = False,
+    budget: Budget = None,
+    prices: Prices = None,
+    limit: Limit = None,
     ask: Annotated[
         bool, typer.Option("--ask/--no-ask", help="Ask, or report what is stored already.")
     ] = True,
-    i_may_upload: Annotated[
-        str, typer.Option("--i-may-upload", metavar="DATASET", help="You accept its terms.")
-    ] = "",
+    i_may_upload: IMayUpload = "",
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -168,30 +181,31 @@ def _plan(prober: Prober, json: bool) -> None:
             {
                 "asks for": name, "videos": one.videos, "tokens in": one.usage.input,
                 "tokens out": one.usage.output + one.usage.thoughts,
-                "at most": "unknown" if one.usd is None else f"${one.usd:.4f}",
+                "at most": usd_told(one.usd),
             }
             for name, one in plans.items()
         ])  # fmt: skip
     for text in dict.fromkeys(text for one in plans.values() for text in one.warnings):
         note(one_line(text))
     known = [one.usd for one in plans.values() if one.usd is not None]
-    sum_told = f"${sum(known):.4f}" if len(known) == len(plans) else "unknown"
+    sum_told = usd_told(sum(known) if len(known) == len(plans) else None)
     questions_left = sum(one.questions for one in plans.values())
     note(f"{questions_left} questions, at most {sum_told}; what is answered is left out")
 
 
 def _show(report: Report, page: Path | None, json: bool) -> None:
-    from emoframe.evidence.label_pages import cell
-
     if json:
         as_json(report.data())
     else:
-        say(f"{report.title}: {report.about}")
+        say(one_line(f"{report.title}: {report.about}"))
         for section in report.sections:
             say(f"\n{section.title}")
             for line in section.lines:
                 say(f"  {one_line(line)}")
             if section.rows:
-                rows([{key: one_line(cell(v)) for key, v in row.items()} for row in section.rows])
+                rows(section.table)
+            for line in section.below:
+                say(f"  {one_line(line)}")
     if page is not None:
-        note(str(report.write(page)))
+        written = report.write(page)
+        note(f"{written}, and the same as {written.with_suffix('.json').name} beside it")

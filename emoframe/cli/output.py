@@ -1,11 +1,17 @@
-"""How commands print: a table for people, JSON for programs, plain lines where nobody watches."""
+"""How commands print: a table for people, JSON for programs, plain lines where nobody watches.
+
+Decided here: nothing that a model, a service or a file name says can do anything to a terminal:
+whatever is printed goes through `harmless`.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,18 +19,38 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PIPED, SHORT = 240, 24
+"""Width of a table that no terminal shows; most letters of a column that is not folded."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ConfigFile = Annotated[Path, typer.Argument(help="A config, or the name of a shipped one.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, checked like the file.")]
 
 
+def harmless(text: str) -> str:
+    """Write text so that it can do nothing to a terminal; lines stay lines.
+
+    Undecodable bytes of a file name, which no terminal takes, are written in letters, too.
+    """
+    return "".join(
+        one if one.isprintable() or one == "\n" or unicodedata.category(one) == "Zs"
+        else repr(one)[1:-1]
+        for one in text
+    )  # fmt: skip
+
+
+def one_line(text: str) -> str:
+    """Write text harmless and on one line."""
+    return harmless(" ".join(text.split()))
+
+
 def say(text: str) -> None:
-    """Print a line to stdout."""
-    typer.echo(_printable(text))
+    """Print to stdout."""
+    typer.echo(harmless(text))
 
 
 def note(text: str) -> None:
-    """Print a line to stderr, so that stdout stays what a program reads."""
-    typer.echo(_printable(text), err=True)
+    """Print to stderr, so that stdout stays what a program reads."""
+    typer.echo(harmless(text), err=True)
 
 
 def as_json(value: Any) -> None:
@@ -33,28 +59,31 @@ def as_json(value: Any) -> None:
 
 
 def rows(items: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows as a table; columns are the keys of the first."""
+    """Print rows as a table; columns are the keys of the first.
+
+    Where a terminal is too narrow, long columns are folded before short ones.
+    """
     from rich.console import Console  # 50 ms that `--help` does not need
     from rich.table import Table
 
+    console = Console(width=None if sys.stdout.isatty() else PIPED, highlight=False, markup=False)
     table = Table(box=None, pad_edge=False)
-    for key in items[0] if items else ():
-        table.add_column(key, overflow="fold")
-    for item in items:
-        table.add_row(*(_cell(value) for value in item.values()))
-    width = None if sys.stdout.isatty() else 240
-    Console(width=width, highlight=False, markup=False).print(table)
+    names = list(items[0]) if items else []
+    cells = [[_cell(item.get(name)) for name in names] for item in items]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    short = [width if width <= SHORT else 0 for width in widths]
+    fits = sum(short) + len(names) + SHORT <= console.width
+    for name, width in zip(names, short, strict=True):
+        table.add_column(name, overflow="fold", no_wrap=bool(width) and fits)
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    return "" if value is None else _printable(str(value))
-
-
-def _printable(text: str) -> str:
-    """Write a file name of undecodable bytes, which no terminal takes, in letters."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return "" if value is None else one_line(str(value))
 
 
 class Steps:
@@ -67,7 +96,7 @@ class Steps:
     def step(self, text: str, done: int | None = None) -> None:
         """Count one finished step, or say how many there are now, and say what it was."""
         self.done = self.done + 1 if done is None else done
-        note(f"{self.what} {self.done}/{self.total} {text}")
+        note(f"{self.what} {self.done}/{self.total} {one_line(text)}")
 
     def tell(self, text: str) -> None:
         """Say where the step in flight is; lines that nobody watches are left out."""
@@ -84,11 +113,11 @@ class Bar(Steps):
     def step(self, text: str, done: int | None = None) -> None:
         """Move the bar on."""
         self.done = self.done + 1 if done is None else done
-        self.bar.update(self.task, completed=self.done, text=text)
+        self.bar.update(self.task, completed=self.done, text=one_line(text))
 
     def tell(self, text: str) -> None:
         """Change the text beside the bar."""
-        self.bar.update(self.task, text=text)
+        self.bar.update(self.task, text=one_line(text))
 
 
 @contextmanager
@@ -105,7 +134,7 @@ def progress(what: str, total: int) -> Iterator[Steps]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield Bar(what, total, bar)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from emoframe.cli.output import Json, as_json, note, rows, say
+from emoframe.cli.output import Json, as_json, note, one_line, rows, say
 from emoframe.core.errors import EXIT_SOME_FAILED, DataError
 
 commands = typer.Typer(
@@ -44,9 +44,9 @@ def ls(
     rows(
         [
             {
-                "dataset": _plain(one.dataset),
-                "id": _plain(one.id),
-                "video": _plain(Path(one.video).name) or one.video_hash[:16],
+                "dataset": one.dataset,
+                "id": one.id,
+                "video": Path(one.video).name or one.video_hash[:16],
                 "stage": one.stage or "refused",
                 "key": one.key[:8],
                 "status": one.status,
@@ -54,7 +54,7 @@ def ls(
                 "seconds": one.seconds,
                 "valid": _shares(one.valid),
                 "ended": _when(one.finished),
-                "reason": _plain(one.reason),
+                "reason": one.reason,
             }
             for one in found
         ]
@@ -88,7 +88,7 @@ def verify(store: Root) -> None:
 
     wrong = harmless = 0
     for finding in findings_of(store):
-        say(f"{'note: ' if finding.harmless else ''}{_plain(str(finding))}")
+        say(f"{'note: ' if finding.harmless else ''}{one_line(str(finding))}")
         harmless += finding.harmless
         wrong += not finding.harmless
     note(f"{store}: {wrong or 'nothing'} wrong" + (f", {harmless} to note" if harmless else ""))
@@ -174,7 +174,7 @@ def import_(bundle: Bundle, store: Root) -> None:
     done = import_bundle(bundle, store)
     note(f"{store}: {done.new} stages are new, {done.there} were there")
     told = "; ".join(f"{name}: {text}" for name, text in done.manifest.terms.items())
-    note(f"terms of these data: {_plain(told)}")
+    note(f"terms of these data: {one_line(told)}")
 
 
 def _read_terms(file: Path) -> Mapping[str, Any]:
@@ -189,13 +189,8 @@ def _read_terms(file: Path) -> Mapping[str, Any]:
     return terms
 
 
-def _plain(text: str) -> str:
-    """Write a name so that it can do nothing to a terminal, and takes one line."""
-    return text if text.isprintable() else repr(text)[1:-1]
-
-
 def _shares(valid: Mapping[str, float]) -> str:
-    return ", ".join(f"{_plain(part)} {share:.0%}" for part, share in valid.items())
+    return ", ".join(f"{part} {share:.0%}" for part, share in valid.items())
 
 
 def _when(second: float | None) -> str:

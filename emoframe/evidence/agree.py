@@ -9,17 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoframe.evidence import label_figures
-from emoframe.evidence.calibrate import Calibration, shifted
+from emoframe.evidence.calibrate import DRAWN, Calibration, shifted
 from emoframe.evidence.consistency import Consistency
 from emoframe.evidence.eda_page import Drawing
 from emoframe.evidence.label_pages import Report, Section, row_of
-from emoframe.evidence.label_quality import Agreement, Quality, others_of, quality
-from emoframe.evidence.labelled import TrainingItems, asked_or_error
+from emoframe.evidence.label_quality import Agreement, Quality, chosen, others_of, quality
+from emoframe.evidence.labelled import Material, TrainingItems, asked_or_error
 from emoframe.evidence.noise import ABSTAINED, accuracy_at, posterior_at, shares_table
 from emoframe.learning.experiment import Experiment
 from emoframe.weak_labels.noise import keep_noise, prior_of
 from emoframe.weak_labels.store import LabelStore
 
+TITLE = "How good the weak labels are"
+LEAST_DRAWN = 3 * DRAWN
+"""Items from which on a reliability diagram is drawn."""
 _BASELINES = (
     "ECE has bins of equal mass (at most 15), of the class held most likely; its baseline is what "
     "a perfectly calibrated labeler shows on these confidences: mean, and 95 % quantile. The "
@@ -31,12 +34,20 @@ _BY_TEXT = (
 )
 
 
-def agree(experiment: Experiment, prior: Mapping[str, float] | None = None) -> Report:
+def agree(
+    experiment: Experiment,
+    prior: Mapping[str, float] | None = None,
+    prompt: str = "",
+    labeler: str = "",
+) -> Report:
     """Judge the labels of an experiment against gold, and store P(weak | true).
 
     Args:
-        experiment: Its `weak_labels` says whose labels, and of which prompt.
+        experiment: Its `weak_labels` says in which store, and unless they are named, whose labels
+            and of which prompt.
         prior: Share of each class where the labels will be used; None leaves that out.
+        prompt: Name of another stored prompt, see `find_prompt`.
+        labeler: Name of another stored labeler, such as one whose labels were imported.
 
     Raises:
         EmoframeError: There is no store, no label, or the prior is none.
@@ -44,11 +55,32 @@ def agree(experiment: Experiment, prior: Mapping[str, float] | None = None) -> R
     items = TrainingItems(experiment)
     wanted = prior_of(prior, items.classes) if prior else None
     with LabelStore(items.settings.store, write=False) as store:
-        material = items.material(store, items.prompt())
+        material = items.material(store, *chosen(items, store, prompt, labeler))
         asked_or_error(material, store)
+        if judges_nothing(material):
+            return silent(material)
         found = quality(material, others_of(items, store, material))
         keep_noise(store, found.noise)
     return report(found, wanted)
+
+
+def judges_nothing(material: Material) -> bool:
+    """Say whether labels only describe: there are some, and none names or weighs a class."""
+    labels = [label for row in material.rows for label in row.labels]
+    return bool(labels) and all(one.label is None and one.confidence is None for one in labels)
+
+
+def silent(material: Material) -> Report:
+    """Say of labels that only describe that there is nothing to compare with gold."""
+    count = len(material.answered.rows)
+    text = (
+        f"{material.labeler.name} describes and gives no verdict: it names no class in any of its "
+        f"{count} answers, so there is nothing to compare with gold, and no P(weak | true) is "
+        "kept. Its texts can still be an input of a model (`features: {text: rationale}`)."
+    )
+    return Report(
+        TITLE, _about(material), (Section("No verdict to judge", (text,)),), material.marks
+    )
 
 
 def report(found: Quality, prior: NDArray[np.float64] | None = None) -> Report:
@@ -63,12 +95,15 @@ def report(found: Quality, prior: NDArray[np.float64] | None = None) -> Report:
     if prior is not None:
         sections.append(_prior(found, prior))
     sections += [_calibration(found), _agreement(found), _consistency(found)]
-    about = (
+    about, items = _about(material), tuple(_items(found, prior))
+    return Report(TITLE, about, tuple(sections), material.marks, items)
+
+
+def _about(material: Material) -> str:
+    return (
         f"{material.name} on {len(material.rows)} labelled training videos of {material.dataset}; "
         "test labels are sealed and have no part in this. Intervals are of 95 %."
     )
-    marks, title = material.marks, "How good the weak labels are"
-    return Report(title, about, tuple(sections), marks, tuple(_items(found, prior)))
 
 
 def _right(found: Quality) -> Section:
@@ -159,24 +194,33 @@ def _calibration(found: Quality) -> Section:
     rows = [
         row for one in found.calibrations for row in _calibrated(one, chance, float(shares.max()))
     ]
-    lines = [
-        _BASELINES,
-    ]
+    lines = [_BASELINES]
     if len(found.calibrations) == 1:
         lines.append(
             "Isotonic and Platt calibration are not measurable: there are too few items or "
             "subjects of a class to fit on some and judge others."
         )
-    told = "; ".join(f"{one.name}: ECE {one.ece}" for one in found.calibrations)
-    drawing = Drawing(
+    count = found.calibrations[0].count
+    if count < LEAST_DRAWN:
+        lines.append(
+            f"A reliability diagram is not drawn: the intervals of {count} items would span "
+            f"nearly everything; {LEAST_DRAWN} are needed."
+        )
+    drawing = _reliability(found.calibrations, title) if count >= LEAST_DRAWN else None
+    return Section(title, tuple(lines), tuple(rows), drawing)
+
+
+def _reliability(found: Sequence[Calibration], title: str) -> Drawing:
+    told = "; ".join(f"{one.name}: ECE {one.ece}" for one in found)
+    return Drawing(
         "reliability",
         title,
         "How often items are right over how sure they are, with 95 % intervals; below, the number "
-        "of items. On the dotted line, confidences are true. Held out: fitted on other subjects.",
+        f"of items in each bin: at most 15 bins of equal mass, of about {DRAWN} items or more. On "
+        "the dotted line, confidences are true. Held out: fitted on other subjects.",
         f"Reliability diagrams. {told}.",
-        label_figures.reliability(found.calibrations),
+        label_figures.reliability(found),
     )
-    return Section(title, tuple(lines), tuple(rows), drawing)
 
 
 def _calibrated(one: Calibration, chance: float, most: float) -> Iterator[dict[str, Any]]:
@@ -193,18 +237,22 @@ def _agreement(found: Quality) -> Section:
         lines.append("There is one answer to each question, so samples cannot be compared.")
     if not found.others:
         lines.append("The store holds no other prompt or labeler about these items.")
+    marked = found.material.simulated  # then all of them are, as the title says
     told = [
         {
             "one": row.one,
-            "other": row.other,
+            "other": row.other + (" (simulated)" if row.simulated and not marked else ""),
             "same class": row.equal,
             "kappa": row.kappa,
             "n": row.count,
-            "simulated": "yes" if row.simulated else "no",
         }
         for row in rows
     ]
-    return Section("How much answers agree with each other", tuple(lines), tuple(told))
+    if told:
+        lines.append(f"Below: with what the answers of {found.material.name} were compared.")
+    brief = ("other", "same class", "kappa", "n")
+    title = "How much answers agree with each other"
+    return Section(title, tuple(lines), tuple(told), brief=brief)
 
 
 def _consistency(found: Quality) -> Section:

@@ -35,6 +35,8 @@ from emoframe.evidence.stats import Interval, accuracy_interval
 Method = Literal["isotonic", "platt"]
 METHODS: tuple[Method, ...] = ("isotonic", "platt")
 BINS, DRAWS, EDGE = 15, 1000, 1e-3
+DRAWN = 10
+"""Least items of a bin that is drawn: an interval of fewer spans nearly everything."""
 Array = NDArray[np.float64]
 
 
@@ -132,9 +134,24 @@ def edges(sure_N: Array, bins: int = BINS) -> NDArray[np.int64]:
     return np.unique(np.searchsorted(inner, sure_N, "right"), return_inverse=True)[1]
 
 
-def ece(sure_N: Array, right_N: Array, bins: int = BINS) -> float:
-    """Return the mean distance between how sure and how often right, over bins weighted by size."""
-    group = edges(sure_N, bins)
+def widths(sure_N: Array, bins: int = BINS) -> NDArray[np.int64]:
+    """Return the bin of each item, (N,): of equal width from 0 to 1, its upper end in it."""
+    return np.clip(np.ceil(sure_N * bins) - 1, 0, bins - 1).astype(np.int64)
+
+
+def ece(
+    sure_N: Array, right_N: Array, bins: int = BINS, cut: Literal["mass", "width"] = "mass"
+) -> float:
+    """Return the mean distance between how sure and how often right, over bins weighted by size.
+
+    Args:
+        sure_N: Confidence in what was named.
+        right_N: 1 where that is right.
+        bins: How many.
+        cut: Bins of equal mass, or of equal width, as papers have them for networks (Guo et al.
+            2017).
+    """
+    group = edges(sure_N, bins) if cut == "mass" else widths(sure_N, bins)
     return float(np.abs(np.bincount(group, sure_N - right_N)).sum() / len(sure_N))
 
 
@@ -154,8 +171,8 @@ def brier(share_NK: Array, gold_N: NDArray[np.int64]) -> float:
 
 
 def judge(name: str, given: Stated) -> Calibration:
-    """Say how true confidences are."""
-    group = edges(given.sure)
+    """Say how true confidences are; what is drawn has fewer bins where items are few."""
+    group = edges(given.sure, min(BINS, max(1, len(given.sure) // DRAWN)))
     bins = [
         Bin(float(given.sure[of].mean()), _right(given, of), int(of.sum()))
         for of in (group == n for n in range(group.max() + 1))

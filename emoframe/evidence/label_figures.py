@@ -9,7 +9,11 @@ import numpy as np
 
 from emoframe.evidence.figures import INK, PAIR
 
+ROOM = 0.06
+"""Least distance on the axis of confidences between two bins whose numbers are both written."""
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -22,7 +26,7 @@ def reliability(found: Sequence[Calibration]) -> Figure:
     Args:
         found: One panel each.
     """
-    figure = _figure(2.7 * len(found), 3.6)
+    figure = _figure(2.7 * len(found) + 0.5, 3.9)
     all_axes = figure.subplots(
         2, len(found), squeeze=False, sharex=True, height_ratios=(3, 1), sharey="row"
     )
@@ -36,13 +40,29 @@ def reliability(found: Sequence[Calibration]) -> Figure:
         top.plot((0, 1), (0, 1), color="0.6", linestyle=":")
         top.errorbar(sure, value, yerr=error, fmt="o", color=PAIR[0], capsize=2, markersize=4)
         top.set_title(one.name, fontsize="medium")
-        top.set_xlim(0, 1)
+        top.set_xlim(-0.05, 1.05)
         top.set_ylim(-0.03, 1.03)
-        below.bar(sure, [each.count for each in one.bins], width=0.02, color=PAIR[1])
+        _counts(below, sure, [each.count for each in one.bins])
         below.set_xlabel("confidence")
-    all_axes[0, 0].set_ylabel("right")
+    all_axes[0, 0].set_ylabel("share that is right")
     all_axes[1, 0].set_ylabel("items")
     return figure
+
+
+def _counts(axes: Axes, sure: Sequence[float], counts: Sequence[int]) -> None:
+    """Draw the items of each bin, with their number where bins do not stand too close."""
+    axes.bar(sure, counts, width=0.03, color=PAIR[1])
+    axes.set_ylim(0, 1.5 * max(counts))
+    axes.set_yticks([])
+    steps = np.diff(sorted(sure))
+    if not len(steps) or steps.min() > ROOM:
+        for place, count in zip(sure, counts, strict=True):
+            axes.annotate(
+                str(count), (place, count), (0, 2), textcoords="offset points", ha="center",
+                fontsize="x-small",
+            )  # fmt: skip
+    else:
+        axes.set_yticks([0, max(counts)])
 
 
 def noise(counts: NDArray[np.int64], classes: Sequence[str], abstained: str) -> Figure:

@@ -1,12 +1,16 @@
 """Reports on weak labels: the same sections for the terminal, for programs and for a page.
 
 Decided here: a mark that nobody may overlook (simulated labels; a prompt that came after a look at
-the test labels) is put in front of every line and into every row in one place, `Report.sections`,
-so that no report can forget it. The page holds its pictures, which lie beside it as PNG too.
+the test labels) is put into every title, before every line, into every row of the data and onto
+every picture in one place, so that no report can forget it. A page holds its pictures, which lie
+beside it as PNG too, and so does all of it as JSON. What has no room in a table (how an interval
+came about, columns beyond `Section.brief`) stands below it, or in the JSON.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -21,6 +25,11 @@ from emoframe.evidence.eda_page import Drawing
 from emoframe.evidence.grouped import Told
 from emoframe.evidence.stats import Interval
 
+HOW, MARKS = "interval", "marks"
+_COUNTS = re.compile(r" over \d+ subjects( \(\d+ items\))?")
+ASIDE = (HOW, MARKS)
+"""Columns that are the same in most rows, and stand outside of the table."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -31,12 +40,33 @@ class Section:
         lines: Sentences.
         rows: A table; every row has the same columns.
         drawing: A figure, for the page.
+        brief: Columns that people are shown; empty for all.
     """
 
     title: str
     lines: tuple[str, ...] = ()
     rows: tuple[Mapping[str, Any], ...] = ()
     drawing: Drawing | None = None
+    brief: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> list[dict[str, str]]:
+        """The table for people: its cells in words, without what stands below it."""
+        return [
+            {
+                key: cell(value)
+                for key, value in row.items()
+                if key in self.brief or (not self.brief and key not in ASIDE)
+            }
+            for row in self.rows
+        ]
+
+    @property
+    def below(self) -> list[str]:
+        """What is said below the table: how its intervals came about."""
+        how = [str(row[HOW]) for row in self.rows if row.get(HOW)]
+        told = dict.fromkeys(_COUNTS.sub(" by subject", one) for one in how)
+        return [f"Intervals: {'; '.join(told)}."] if told else []
 
 
 @dataclass(frozen=True)
@@ -59,7 +89,7 @@ class Report:
 
     @property
     def sections(self) -> list[Section]:
-        """The sections, with the marks in front of every line and in every row."""
+        """The sections, with the marks in every title, before every line and in every row."""
         if not self.marks:
             return list(self.plain)
         marks = ", ".join(self.marks)
@@ -68,7 +98,7 @@ class Report:
                 one,
                 title=f"{one.title} ({marks})",
                 lines=tuple(f"[{marks}] {line}" for line in one.lines),
-                rows=tuple({"marks": marks, **row} for row in one.rows),
+                rows=tuple({MARKS: marks, **row} for row in one.rows),
             )
             for one in self.plain
         ]
@@ -87,13 +117,12 @@ class Report:
         return {**about, "sections": sections, "items": [dict(one) for one in self.items]}
 
     def write(self, path: Path) -> Path:
-        """Write the page, with its pictures inside and beside it, and return its path."""
+        """Write the page, its pictures and its numbers as JSON beside it, and return its path."""
         templates = Environment(
             loader=PackageLoader("emoframe", "templates"),
             autoescape=True,
             undefined=StrictUndefined,
         )
-        templates.filters["cell"] = cell
         drawn = [
             (one, one.drawing and _picture(one.drawing, path.parent, self.marks))
             for one in self.sections
@@ -104,6 +133,7 @@ class Report:
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, page)
+        write_text(path.with_suffix(".json"), json.dumps(self.data(), indent=1, default=str))
         return path
 
 
@@ -130,7 +160,7 @@ def row_of(
 ) -> dict[str, Any]:
     """Return a row that says a number, its baseline, its n and how its interval was computed."""
     how = value.method if isinstance(value, Interval) else ""
-    return {"measure": measure, "value": value, "baseline": baseline, "n": count, "interval": how}
+    return {"measure": measure, "value": value, "baseline": baseline, "n": count, HOW: how}
 
 
 def both(one: Told, other: Told) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
+from emoframe.core.errors import DataError
 from emoframe.evidence.calibrate import METHODS, Calibration, calibrated, judge, stated
 from emoframe.evidence.consistency import Consistency, consistency
 from emoframe.evidence.grouped import (
@@ -29,8 +30,10 @@ from emoframe.evidence.grouped import (
 from emoframe.evidence.labelled import Material, Row, TrainingItems
 from emoframe.evidence.noise import measured
 from emoframe.evidence.stats import Interval
+from emoframe.labelling import Prompt
+from emoframe.weak_labels.exchange.names import find_labeler, find_prompt, is_probe, prompt_name
 from emoframe.weak_labels.noise import NoiseMatrix
-from emoframe.weak_labels.store import LabelStore
+from emoframe.weak_labels.store import LabelerRecord, LabelStore
 
 
 @dataclass(frozen=True)
@@ -114,16 +117,55 @@ def quality(material: Material, others: Sequence[Material] = ()) -> Quality:
 
 
 def others_of(items: TrainingItems, store: LabelStore, material: Material) -> list[Material]:
-    """Return what other prompts and labelers said in the same classes about the same items."""
+    """Return what other prompts and labelers said in the same classes about the same items.
+
+    The order of their classes does not matter; what a probe asked for is no label.
+    """
     labelers = {one.key: one for one in store.labelers()}
     prompts = {one.hash: one.prompt for one in store.prompts()}
     pairs = {(one.key.prompt, one.key.labeler) for one in store.answers(items.name, status="ok")}
     pairs -= {(material.prompt.hash, material.labeler.key)}
-    return [
+    found = [
         items.material(store, prompts[prompt], labelers[labeler])
         for prompt, labeler in sorted(pairs)
-        if prompts[prompt].classes == material.classes
+        if set(prompts[prompt].classes) == set(material.classes) and not is_probe(prompts[prompt])
     ]
+    return [one for one in found if one.named.rows]  # who only describes agrees with nobody
+
+
+def chosen(
+    items: TrainingItems, store: LabelStore, prompt: str = "", labeler: str = ""
+) -> tuple[Prompt, LabelerRecord]:
+    """Return whose labels are meant, to which prompt: those of the config, or stored ones.
+
+    Args:
+        items: The training items.
+        store: The label store.
+        prompt: Name of a stored prompt; where it is empty, the config's, else the only one that
+            the named labeler was asked.
+        labeler: Name of a stored labeler; where it is empty, the config's.
+
+    Raises:
+        DataError: There is none of that name, or several.
+    """
+    record = find_labeler(store, labeler) if labeler else items.labeler
+    if prompt:
+        return find_prompt(store, prompt), record
+    if not labeler:
+        return items.prompt(), record
+    answers = store.answers(items.name, labeler=record.key)
+    asked = {one.key.prompt for one in answers}
+    known = [one.prompt for one in store.prompts() if one.hash in asked]
+    known = [one for one in known if not is_probe(one)]
+    if len(known) == 1:
+        return known[0], record
+    own = items.prompt()
+    if own.hash in asked or not known:
+        return own, record
+    raise DataError(
+        f"{store.path}: {record.name} was asked several prompts: "
+        f"{', '.join(map(prompt_name, known))}; name one of them by --prompt"
+    )
 
 
 def kappa(pairs: Sequence[tuple[int | None, int | None]], subjects: Subjects) -> Interval:

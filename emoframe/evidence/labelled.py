@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,9 @@ from emoframe.records import SampleRef
 from emoframe.weak_labels.asking.consent import check_private
 from emoframe.weak_labels.asking.labelers import built
 from emoframe.weak_labels.exchange.listing import SIMULATED, STAMP
+from emoframe.weak_labels.exchange.names import is_probe, prompt_name
 from emoframe.weak_labels.prompt import build_prompt
+from emoframe.weak_labels.read import in_order
 from emoframe.weak_labels.settings import WeakLabels
 from emoframe.weak_labels.store import Answer, LabelerRecord, LabelStore
 
@@ -102,7 +106,7 @@ class Material:
     @property
     def name(self) -> str:
         """How people are told of it."""
-        return f"{self.prompt.name}@{self.prompt.hash[:8]}, {self.labeler.name}"
+        return f"{prompt_name(self.prompt)}, {self.labeler.name}"
 
     @property
     def simulated(self) -> bool:
@@ -165,19 +169,37 @@ class TrainingItems:
     def __init__(self, experiment: Experiment, *, to_ask: bool = False) -> None:
         self.experiment = experiment
         self.settings = experiment.weak_labels or WeakLabels()
-        labeler, self.labeler = built(self.settings.vlm_labeler)
         if to_ask:
             kind, allowed = self.settings.vlm_labeler["type"], experiment.privacy.upload
-            check_private(kind, labeler.uploads, allowed)
+            check_private(kind, self.labeler.uploads, allowed)
         self.dataset: Dataset = create("dataset", experiment.dataset)
         self.name = name_of(experiment, self.dataset)
         self.classes = tuple(self.dataset.classes)
         self.refs = [ref for ref in self.dataset.samples("train") if ref.label is not None]
-        self.reads_video: bool = labeler.reads_video
-        self.reads_keypoints: bool = labeler.reads_keypoints
-        if self.reads_keypoints:
-            node = self.settings.vlm_labeler
-            self.labeler = built(node, pose_key=pose_key(experiment))[1]
+
+    @property
+    def labeler(self) -> LabelerRecord:
+        """Who is asked by the config."""
+        return self._built[1]
+
+    @property
+    def reads_video(self) -> bool:
+        """Whether the config's labeler looks at the video."""
+        return self._built[0].reads_video
+
+    @property
+    def reads_keypoints(self) -> bool:
+        """Whether the config's labeler reads keypoints."""
+        return self._built[0].reads_keypoints
+
+    @cached_property
+    def _built(self) -> tuple[Any, LabelerRecord]:
+        """The config's labeler, built when it is asked for: stored labels may be of another one."""
+        node = self.settings.vlm_labeler
+        labeler, record = built(node)
+        if labeler.reads_keypoints:
+            record = built(node, pose_key=pose_key(self.experiment))[1]
+        return labeler, record
 
     def prompt(self, name: str = "") -> Prompt:
         """Return a prompt by its name or file; that of the config where none is given.
@@ -199,13 +221,16 @@ class TrainingItems:
             labeler: Who was asked; None for that of the config.
 
         Raises:
-            DataError: The store knows nothing of the data set, or no training item has a label.
+            DataError: The store knows nothing of the data set, no training item has a label, or
+                labels are of other classes.
         """
         labeler = labeler or self.labeler
         kept, clips, twice = self._shown(store)
         answers: dict[str, list[Answer]] = {}
         for one in store.answers(self.name, prompt.hash, labeler.key):
-            answers.setdefault(one.key.clip, []).append(one)
+            ours = not is_probe(prompt)  # which asks for other classes
+            label = in_order(one.label, self.classes) if ours and one.label else one.label
+            answers.setdefault(one.key.clip, []).append(replace(one, label=label))
         rows = [
             Row(ref.id, ref.subject, ref.label, clip, tuple(answers.get(clip, ())))
             for ref, clip in zip(kept, clips, strict=True)

@@ -32,7 +32,11 @@ from emoframe.evidence.stats import Interval, accuracy_interval, paired
 from emoframe.labelling import Usage
 from emoframe.learning.experiment import Experiment
 from emoframe.weak_labels.exchange.listing import SIMULATED, STAMP
+from emoframe.weak_labels.exchange.names import prompt_name
 from emoframe.weak_labels.store import LabelStore
+
+BRIEF = ("prompt", "stands", "accuracy", "behind by", "abstains", "usd")
+"""Columns that have room on a terminal; the others are in the JSON."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,12 @@ def report(found: Sequence[Ranked], opened: bool = False) -> Report:
         "accuracy of the prompt that other subjects choose", best, first.majority, len(first.rows)
     )
     sections = (
-        Section("Prompts, the highest accuracy first", tuple(lines), tuple(map(_row, found))),
+        Section(
+            "Prompts, the highest accuracy first",
+            tuple(lines),
+            tuple(map(_row, found)),
+            brief=BRIEF,
+        ),
         Section(
             "What choosing among them is worth",
             ("Fold by fold, the prompt that is best on other subjects is judged on these.",),
@@ -202,12 +211,12 @@ def _row(one: Ranked) -> dict[str, Any]:
     count = len(one.material.rows)
     gap = one.behind
     return {
-        "prompt": f"{one.material.prompt.name}@{one.material.prompt.hash[:8]}",
+        "prompt": prompt_name(one.material.prompt),
         "stands": one.place,
         "accuracy": one.accuracy,
         "majority": one.material.majority,
         "calibrated on others": one.mended,
-        "behind the highest by": "" if gap is None else gap,
+        "behind by": "" if gap is None else gap,
         "detectable": gap.value - gap.low if isinstance(gap, Interval) else "",
         "abstains": f"{silent} of {count}",
         "tokens in": one.usage.input,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoframe.core.errors import DataError, suggest
+from emoframe.weak_labels.exchange.names import find_labeler, find_prompt
 from emoframe.weak_labels.plain import read_json
 from emoframe.weak_labels.rows import Measure
 from emoframe.weak_labels.store import LabelStore
@@ -113,14 +114,14 @@ def noise_matrix(
 
     Args:
         store: The label store.
-        prompt: Hash of the prompt, or the beginning of it.
-        labeler: Key of the labeler, or the beginning of it.
+        prompt: Name of the prompt, `name@hash`, its hash, or the beginning of that.
+        labeler: Type of the labeler, `type@key`, its source, its key, or the beginning of that.
         dataset: On whose training items; None for the last of any.
 
     Raises:
         DataError: Nothing was measured, or there is no such prompt or labeler.
     """
-    prompt, labeler = store.prompt(prompt).hash, store.labeler(labeler).key
+    prompt, labeler = find_prompt(store, prompt).hash, find_labeler(store, labeler).key
     found = store.measures(NOISE, prompt, labeler, dataset)
     if not found:
         raise DataError(

@@ -18,6 +18,7 @@ from emoframe import label as api
 from emoframe.cli.app import build_app
 from emoframe.core.errors import EmoframeError
 from emoframe.core.plugins import loaded
+from emoframe.core.registry import create
 from emoframe.labelling import CallError, Question, Reply
 from emoframe.weak_labels.asking.calls import Caller
 from emoframe.weak_labels.store import LabelStore
@@ -108,6 +109,7 @@ def test_a_plan_says_the_most_before_anything_is_sent(
     assert "terms of planted: unknown" in told.stderr
     looks = [*overrides, "weak_labels.vlm_labeler.looks=true"]
     assert "looks at videos, and there is none" in emoframe("quickstart", *looks, "--plan").stderr
+    assert "looks at videos, and there is none" in refused("quickstart", *looks, *MAY)
     assert not answered
     assert not Path("labels.sqlite").exists()
     found("quickstart", *overrides, *MAY, "--limit", "2")
@@ -199,7 +201,7 @@ def test_nothing_leaves_unless_the_config_and_the_user_say_so(
         raise AssertionError
 
     with monkeypatch.context() as patched:
-        patched.setattr("emoframe.label.create", unread)
+        patched.setattr("emoframe.learning.asking.create", unread)
         for more in ([], MAY):
             said = refused("quickstart", *overrides, "privacy.upload=never", *more)
             assert "privacy.upload is 'never'; nothing was read or sent" in said
@@ -245,7 +247,7 @@ def test_only_a_simulated_labeler_learns_the_truth_and_of_train_alone(
     taught = api.label("quickstart", [*overrides, "weak_labels.vlm_labeler.type=teacher"])
     assert taught.statuses == {"ok": 4, "error": 2}
     experiment = api.load("quickstart", overrides)
-    refs = api.create("dataset", experiment.dataset).samples("train")
+    refs = create("dataset", experiment.dataset).samples("train")
     with LabelStore(Path("labels.sqlite")) as store:
         items = store.items()
         said = {one.key.clip: one.label for one in store.answers() if one.label}

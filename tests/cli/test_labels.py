@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -95,13 +95,17 @@ def test_ls_lists_answers_what_must_be_known_of_them_and_what_they_cost(store: P
     shown = emoframe("ls", store)
     assert shown.returncode == 0, shown.stderr
     (late,) = [line for line in shown.stdout.splitlines() if "cot2" in line]
-    assert "simulated, after test was opened" in late
+    assert (
+        late
+        == f"imigue, cot2@{LATE.hash[:8]}, simulated@fafafafa (simulated, after test was opened)"
+    )
     assert shown.stdout.count("simulated, after") == 1
+    assert max(map(len, shown.stdout.splitlines())) <= 80
     assert "SAFETY said it" in shown.stdout
     assert "3 answers (1 blocked, 2 ok, 1 after test was opened, 1 simulated)" in shown.stderr
     assert "$0.0400 spent, of it $0.0200 in 1 calls unknown, see --unknown" in shown.stderr
     chosen = emoframe("ls", store, "--status", "ok", "--labeler", "abab", "--dataset", "imigue")
-    assert "1 answers (1 ok)" in chosen.stderr
+    assert "1 answer (1 ok)" in chosen.stderr
     (one,) = json.loads(emoframe("ls", store, "--prompt", LATE.hash[:6], "--json").stdout)
     assert (one["item"], one["simulated"], one["after_test_opened"]) == ("0001", True, True)
 
@@ -121,7 +125,7 @@ def test_ls_unknown_lists_calls_whose_end_nobody_knows(store: Path) -> None:
         ("--status", "okay", "status 'okay': is not in .*did you mean 'ok'"),
         ("--dataset", "imige", "data set 'imige': .*did you mean 'imigue'"),
         ("--prompt", "zz", "prompt 'zz': there is none; known are"),
-        ("--labeler", "zz", "labeler 'zz': there is none; known are abab"),
+        ("--labeler", "zz", "labeler 'zz': there is none; known are gemini@abab"),
     ],
 )
 def test_a_choice_that_is_none_is_a_sentence(
@@ -139,13 +143,33 @@ def test_show_tells_all_about_an_item_and_harms_no_terminal(store: Path) -> None
     for text in (
         "imigue 0001  clip c1c1", "[simulated]  [after test was opened]", "win 0.70, loss 0.20",
         "0: 1.00-2.00 s  FACS 12 Smile, 0.80, left, C, joy", "for win (0.90; 0, R1): a smile",
-        "\\x1b[31mred", "$0.0100, 1 calls",
+        "\\x1b[31mred", "$0.0100, 1 call, ", "  g-001; ended by stop\n",
     ):  # fmt: skip
         assert text in shown.stdout
     assert "\x1b" not in shown.stdout
     assert '{"raw": 1}' not in shown.stdout
     assert '{"raw": 1}' in emoframe("show", store, "c2c2", "--raw").stdout
     assert len(json.loads(emoframe("show", store, "0001", "--json").stdout)) == 2
+
+
+@pytest.mark.parametrize("name", ["cot2", f"cot2@{LATE.hash[:8]}", LATE.hash[:6]])
+def test_what_a_table_prints_names_it_again(store: Path, name: str) -> None:
+    assert "Won, or lost?" in emoframe("show", store, name).stdout
+    assert "1 answer (1 ok" in emoframe("ls", store, "--prompt", name).stderr
+    for labeler in ("simulated", "simulated@fafafafa", "fafa"):
+        assert "1 answer (1 ok" in emoframe("ls", store, "--labeler", labeler).stderr
+
+
+def test_a_name_of_several_is_a_sentence_that_names_them(store: Path) -> None:
+    other = replace(PROMPT, text="Well?")
+    with LabelStore(store) as opened:
+        opened.add_prompt(other)
+    for command in (("show", store, "cot"), ("ls", store, "--prompt", "cot")):
+        shown = emoframe(*command)
+        assert shown.returncode == 2
+        assert "prompt 'cot': several are called so: " in shown.stderr
+        for one in (PROMPT, other):
+            assert f"cot@{one.hash[:8]}" in shown.stderr
 
 
 def test_show_tells_a_prompt_whole(store: Path) -> None:
@@ -175,6 +199,19 @@ def test_answers_go_out_and_come_in(store: Path, tmp_path: Path) -> None:
     assert some.returncode == 1
     assert "theirs.csv:3: the store knows no item '0009'" in some.stderr
     assert "1 answers" in some.stderr
+    assert re.search(r"of the labeler imported@\w{8}, prompt ann@\w{8}", some.stderr)
+    assert "win" in emoframe("ls", store, "--labeler", "ann").stdout
+
+
+def test_an_import_that_brings_nothing_leaves_no_store_behind(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.csv"
+    theirs.write_text("item,label\n0001,win\n")
+    refused = emoframe("import", tmp_path / "new" / "labels.sqlite", theirs)
+    assert refused.returncode == 2
+    assert "the store knows no item '0001'" in refused.stderr
+    review = emoframe("review-import", tmp_path / "labels.sqlite", theirs)
+    assert "there is no such label store" in review.stderr
+    assert [one.name for one in tmp_path.iterdir()] == ["theirs.csv"]
 
 
 def test_labels_go_to_label_studio_and_come_back_as_gold(store: Path, tmp_path: Path) -> None:

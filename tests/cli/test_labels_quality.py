@@ -67,7 +67,38 @@ def test_agree_prints_tables_and_writes_a_page(config: Path, tmp_path: Path) -> 
         assert text in found.stdout
     assert "nan" not in found.stdout.lower().split()
     assert "<h1>How good the weak labels are</h1>" in (tmp_path / "agree.html").read_text()
-    assert (tmp_path / "reliability.png").is_file()
+    assert "reliability diagram is not drawn: the intervals of 16 items" in found.stdout
+    written = json.loads((tmp_path / "agree.json").read_text())
+    assert [one["item"] for one in written["items"]] == [f"film-{n:02d}" for n in range(16)]
+    assert "confidence" in written["items"][0]
+    assert "agree.json beside it" in found.stderr
+    tables = [line for line in found.stdout.splitlines() if not line.startswith("  ")][1:]
+    assert max(map(len, tables)) <= 100
+
+
+def test_labels_of_another_tool_come_into_an_empty_store_and_are_measured(
+    config: Path, tmp_path: Path
+) -> None:
+    file, store = tmp_path / "theirs.csv", tmp_path / "labels.sqlite"
+    file.write_text("item,label\nfilm-00,lose\nfilm-01,losse\nfilm-02,win\nfilm-03,win\n")
+    come = labels("import", store, file, "--config", config, "--from", "ann")
+    assert come.exit_code == 1
+    assert "theirs.csv:3: 'losse' is no class of 'films'; did you mean 'lose'?" in come.stderr
+    assert "not checked" not in come.stderr
+    found = data("agree", config, f"weak_labels.store={store}", "--labeler", "ann")
+    assert found["about"].startswith("ann@")
+    assert found["sections"][0]["rows"][0]["n"] == 3
+    shown = labels("agree", config, f"weak_labels.store={store}", "--labeler", "ann")
+    assert "13 never asked, 3 ok" in shown.stdout
+
+
+def test_review_takes_the_frames_per_second_of_each_video(config: Path, tmp_path: Path) -> None:
+    store = config.parent / "labels.sqlite"
+    told = ("--videos", "{item}", "--fps", 7, "--config", config)
+    done = labels("review-export", store, tmp_path, *told)
+    assert done.exit_code == 0, done.output
+    tasks = json.loads((tmp_path / "tasks.json").read_text())
+    assert {round(task["data"]["fps"], 3) for task in tasks} == {25.0}
 
 
 def test_agree_as_json_holds_numbers_with_their_ends(config: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from emoframe import label as api
 from emoframe.core.errors import DataError
-from emoframe.evidence.agree import agree, report
+from emoframe.evidence.agree import agree, judges_nothing, report
 from emoframe.evidence.calibrate import Calibration
 from emoframe.evidence.consistency import Consistency
 from emoframe.evidence.grouped import NotMeasurableError
@@ -22,6 +22,7 @@ from emoframe.evidence.label_quality import kappa, quality
 from emoframe.evidence.labelled import Material
 from emoframe.evidence.stats import Interval
 from emoframe.labelling import Question, WeakLabel
+from emoframe.weak_labels.exchange.intake import import_file
 from emoframe.weak_labels.noise import noise_matrix
 from emoframe.weak_labels.store import LabelStore
 from emoframe.weak_labels.vlm_labelers.simulated import Simulated
@@ -156,6 +157,9 @@ def test_simulated_labels_are_marked_in_every_line_and_on_the_page(
     assert all(row["marks"] == "simulated" for one in told.sections for row in one.rows)
     page = told.write(tmp_path / "out" / "agree.html").read_text()
     assert "no model saw these videos" in page
+    cells = re.findall("<td>(.*?)</td>", page)
+    assert "simulated" not in cells, "it stands in every title, line and picture"
+    assert "white-space: nowrap" in page
     assert page.count("data:image/png;base64,") == 1
     assert (tmp_path / "out" / "noise.png").is_file()
 
@@ -174,6 +178,62 @@ def test_it_reads_training_gold_alone_and_keeps_the_noise_matrix(world: Any) -> 
         kept = noise_matrix(store, prompt.hash, labeler.key, "films")
     assert kept.counts == ((7, 0, 1), (0, 8, 0))
     assert kept.subjects == 8
+
+
+def test_labels_made_elsewhere_are_measured_by_the_name_of_their_labeler(
+    world: Any, tmp_path: Path
+) -> None:
+    api.label(world.experiment(), which=api.Which("train"))
+    file = tmp_path / "theirs.csv"
+    rows = [f"{item},{'lose' if n == 1 else ('lose', 'win')[world.gold[item]]}"
+            for n, item in enumerate(list(world.gold)[:16])]  # fmt: skip
+    file.write_text("\n".join(["item,label", *rows[::-1]]))  # win comes first in this file
+    with LabelStore(world.root / "labels.sqlite") as store:
+        done = import_file(store, file, "films", "ann")
+    assert done.refused == ()
+    for name in ("ann", done.made[0][1]):
+        told = agree(world.experiment(), labeler=name)
+        row = told.sections[0].rows[0]
+        assert (value(row["value"]), row["n"]) == (15 / 16, 16)
+    with LabelStore(world.root / "labels.sqlite") as store:
+        kept = noise_matrix(store, "ann", "ann", "films")
+    assert kept.counts == ((8, 0, 0), (1, 7, 0))
+    agreement = next(one for one in told.sections if one.title.startswith("How much answers"))
+    assert [row["n"] for row in agreement.rows] == [16]
+    with pytest.raises(DataError, match="labeler 'bob': there is none"):
+        agree(world.experiment(), labeler="bob")
+
+
+def test_who_only_describes_gets_a_sentence_and_no_accuracy(made: Made, world: Any) -> None:
+    rules = {"vlm_labeler": {"type": "rules"}, "prompt": "cot"}
+    experiment = world.experiment("cot")
+    experiment = replace(experiment, features={"keypoints": "dataset"},
+                         weak_labels=replace(experiment.weak_labels, **rules))  # fmt: skip
+    api.label(experiment, which=api.Which("train"))
+    told = agree(experiment)
+    (section,) = told.sections
+    assert "gives no verdict: it names no class in any of its 16 answers" in section.lines[0]
+    assert section.rows == ()
+    with (
+        LabelStore(world.root / "labels.sqlite") as store,
+        pytest.raises(DataError, match="was never measured"),
+    ):
+        noise_matrix(store, "cot", "rules")
+    assert not judges_nothing(made(GOLD, [None] * 40, confidence=[(0.5, 0.5)] * 40))
+
+
+def test_a_reliability_diagram_has_items_in_each_bin_or_is_a_sentence(made: Made) -> None:
+    sure = [(round(0.5 - n / 100, 2), round(0.5 + n / 100, 2)) for n in range(40)]
+    few = quality(made(GOLD[:20], GOLD[:20], confidence=sure[:20]))
+    section = next(one for one in report(few).sections if "confidences" in one.title)
+    assert section.drawing is None
+    assert "not drawn: the intervals of 20 items" in section.lines[-1]
+    enough = quality(made(GOLD, GOLD, confidence=sure))
+    assert isinstance(enough.calibrations, list)
+    assert all(each.count >= 8 for one in enough.calibrations for each in one.bins)
+    drawn = next(one for one in report(enough).sections if "confidences" in one.title)
+    assert drawn.drawing is not None
+    assert "number of items in each bin" in drawn.drawing.caption
 
 
 def test_labels_that_were_never_made_are_told_with_what_to_run(world: Any) -> None:

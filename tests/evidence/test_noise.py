@@ -13,7 +13,7 @@ from emoframe.core.errors import DataError
 from emoframe.evidence.labelled import Material
 from emoframe.evidence.noise import accuracy_at, measured, posterior_at, shares_table
 from emoframe.evidence.stats import Interval
-from emoframe.weak_labels.exchange.transfer import import_file
+from emoframe.weak_labels.exchange.intake import import_file
 from emoframe.weak_labels.noise import keep_noise, noise_matrix, prior_of
 from emoframe.weak_labels.store import LabelStore
 

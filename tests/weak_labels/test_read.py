@@ -58,6 +58,26 @@ def test_what_is_lacking_is_told_with_its_reason(store: LabelStore, parts: Any) 
     assert "run emoframe label" in text
 
 
+def test_labels_come_in_the_order_of_the_classes_that_is_asked_for(
+    store: LabelStore, parts: Any
+) -> None:
+    told = (store, "imigue", parts.prompt.hash, parts.labeler.key)
+    (first, silent) = weak_labels(*told, classes=("loss", "win"))["one"]
+    assert (first.label, first.classes, first.confidence) == (0, ("loss", "win"), (0.2, 0.7))
+    assert silent.label is None
+    (wider, _) = weak_labels(*told, classes=("draw", "win", "loss"))["one"]
+    assert (wider.label, wider.confidence) == (2, None), "no confidence is made up"
+    with pytest.raises(DataError, match="knows the class 'win', which is none of lose, draw"):
+        weak_labels(*told, classes=("lose", "draw"))
+
+
+def test_prompt_and_labeler_go_by_the_names_that_people_see(store: LabelStore, parts: Any) -> None:
+    by_hash = weak_labels(store, "imigue", parts.prompt.hash, parts.labeler.key)
+    assert weak_labels(store, "imigue", "cot", "gemini") == by_hash
+    named = f"cot@{parts.prompt.hash[:8]}", parts.labeler.name
+    assert weak_labels(store, "imigue", *named) == by_hash
+
+
 def test_only_the_first_of_many_are_named(store: LabelStore, parts: Any) -> None:
     items = [f"x{n}" for n in range(300)]
     with pytest.raises(DataError, match="and 295 more") as caught:

@@ -118,7 +118,7 @@ def test_where_several_answered_one_must_be_named(store: LabelStore) -> None:
     put(store, reply=replace(REPLY, text="gemini cot"))
     put(store, prompt=SIMPLE, reply=replace(REPLY, text="gemini simple"))
     put(store, labeler=FAKE, reply=replace(REPLY, text="fake cot"))
-    with pytest.raises(DataError, match=r"several.*cot .*by gemini ababab.*name one of each"):
+    with pytest.raises(DataError, match=r"several.*cot@\w{8} by gemini@ababab.*name one of each"):
         Recorded(path=store.path).ask(question(A))
     with pytest.raises(DataError, match="none of its answers are of the prompt 'cut'"):
         Recorded(path=store.path, prompt="cut").ask(question(A))
@@ -126,6 +126,7 @@ def test_where_several_answered_one_must_be_named(store: LabelStore) -> None:
         ("cot", "gemini", "gemini cot"),
         (SIMPLE.hash[:9], "", "gemini simple"),
         ("cot", "cdcd", "fake cot"),
+        (f"cot@{COT.hash[:8]}", GEMINI.name, "gemini cot"),
     ):
         part = Recorded(path=store.path, prompt=prompt, labeler=labeler)
         assert part.ask(question(A)).text == text

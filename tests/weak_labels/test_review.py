@@ -16,7 +16,7 @@ from emoframe.core.errors import DataError
 from emoframe.labelling import Unit
 from emoframe.weak_labels.exchange.gold import import_review
 from emoframe.weak_labels.exchange.listing import listing
-from emoframe.weak_labels.exchange.review import ABSTAINED, export_review
+from emoframe.weak_labels.exchange.review import ABSTAINED, codes_of, export_review
 from emoframe.weak_labels.store import LabelStore
 
 Fill = Callable[[LabelStore], LabelStore]
@@ -69,7 +69,7 @@ def test_label_studio_accepts_the_interface_and_the_tasks(
     for prediction in task["predictions"]:
         assert interface.validate_prediction(prediction, return_errors=True) == []
     assert interface.get_control("units").labels == [
-        "FACS 12 Lip Corner Puller", "FACS 4 Brow Lowerer", "OTHER x odd thing",
+        "FACS 4 Brow Lowerer", "FACS 12 Lip Corner Puller", "OTHER x odd thing",
     ]  # fmt: skip
     assert interface.get_control("label").labels == ["win", "loss", ABSTAINED]
     assert interface.get_object("video").attr["frameRate"] == "$fps"
@@ -116,6 +116,36 @@ def test_what_was_changed_is_gold(store: LabelStore, tasks: list[dict[str, Any]]
         Unit("FACS", "12", "Lip Corner Puller", 2.0, 3.0, 1.0, "left", "C", ("joy",), "a smile"),
         Unit("FACS", "4", "Brow Lowerer", 3.0, 76 / 25, 1.0),
     )
+
+
+def test_each_video_counts_frames_by_its_own_rate_where_it_is_known(
+    store: LabelStore, tmp_path: Path
+) -> None:
+    own = {("imigue", "0001"): 10.0, ("imigue", "0002"): 30.0}
+    export_review(listing(store), tmp_path / "own", VIDEOS, 25.0, own)
+    (task,) = json.loads((tmp_path / "own" / "tasks.json").read_text())
+    assert task["data"]["fps"] == 10.0
+    units = [one for one in task["predictions"][0]["result"] if one["from_name"] == "units"]
+    assert units[0]["value"]["ranges"] == [{"start": 13, "end": 24}]
+
+
+def test_what_a_probe_asked_is_not_reviewed(store: LabelStore, parts: Any, tmp_path: Path) -> None:
+    probe = replace(parts.prompt, name="probe_person", text="Who?", classes=("known", "unknown"))
+    store.add_prompt(probe)
+    key = parts.key._replace(prompt=probe.hash)
+    label = replace(parts.label, classes=("known", "unknown"))
+    store.settle(store.reserve(key, 0), parts.answer(key, label=label))
+    export_review(listing(store), tmp_path / "out", VIDEOS)
+    (task,) = json.loads((tmp_path / "out" / "tasks.json").read_text())
+    assert not any("probe_person" in one["model_version"] for one in task["predictions"])
+    assert "unknown" not in (tmp_path / "out" / "label_config.xml").read_text()
+
+
+def test_codes_stand_as_people_count(store: LabelStore, parts: Any) -> None:
+    codes = {"FACS": dict.fromkeys(("1", "10", "11", "2"), "n")}
+    found = [replace(one, prompt=replace(one.prompt, codes=codes)) for one in listing(store)]
+    facs = [code for system, code, _ in codes_of(found).values() if system == "FACS"]
+    assert facs == ["1", "2", "10", "11", "12"]
 
 
 def test_an_abstention_goes_out_and_comes_back(

@@ -14,8 +14,11 @@ import pandas as pd
 import pytest
 
 from emoframe.core.errors import DataError
+from emoframe.weak_labels.exchange.elsewhere import Known
+from emoframe.weak_labels.exchange.intake import import_file, read_contents
 from emoframe.weak_labels.exchange.listing import flat, listing
-from emoframe.weak_labels.exchange.transfer import export, import_file, read_contents, selected
+from emoframe.weak_labels.exchange.tables import dollars, micro
+from emoframe.weak_labels.exchange.transfer import export, selected
 from emoframe.weak_labels.store import Contents, LabelStore, now
 
 Fill = Callable[[LabelStore], LabelStore]
@@ -183,6 +186,48 @@ def test_a_table_of_another_tool_comes_in(store: LabelStore, tmp_path: Path) -> 
     (tmp_path / "more.csv").write_text(text)
     done = import_file(store, tmp_path / "more.csv", "imigue")
     assert done.new["answers"] == 2, "an empty column more is no harm"
+
+
+def test_no_part_of_a_micro_dollar_is_lost() -> None:
+    assert [micro(usd) for usd in (0.0123, 0.1, 1e-7, 0.0, None)] == [12300, 100_000, 1, 0, None]
+    assert all(micro(dollars(count)) == count for count in range(0, 10**6, 997))
+
+
+def test_a_label_of_no_class_of_the_data_set_is_refused_row_by_row(
+    store: LabelStore, tmp_path: Path
+) -> None:
+    file = tmp_path / "theirs.csv"
+    file.write_text(
+        "item,label,confidence.losse,confidence.loss,confidence.win\n"
+        "0001,losse,,,\n0001,,.4,,.6\n0002,loss,,.7,.1\n"
+    )
+    done = import_file(store, file, "imigue", "ann")
+    told = "'losse' is no class of 'imigue'; did you mean 'loss'? (its classes are win, loss)"
+    assert list(done.refused) == [f"{file}:{n}: {told}" for n in (2, 3)]
+    (taken,) = listing(store, labeler="ann")
+    assert taken.answer.label is not None
+    assert taken.answer.label.classes == ("win", "loss"), "the data set's order, not the file's"
+    assert (taken.verdict, taken.answer.label.confidence) == ("loss", (0.1, 0.7))
+    assert done.made == ((f"ann@{taken.answer.key.prompt[:8]}", taken.labeler.name),)
+    assert done.unchecked == ()
+
+
+def test_a_config_tells_an_empty_store_items_and_classes(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.csv"
+    file.write_text("item,label\na,lose\nb,losse\n")
+    known = Known().more("films", {"a": "aa" * 32, "b": "bb" * 32}, ("lose", "win"))
+    with LabelStore(tmp_path / "new.sqlite") as fresh:
+        done = import_file(fresh, file, "films", known=known)
+        (answer,) = fresh.answers()
+    assert "theirs.csv:3: 'losse' is no class" in done.refused[0]
+    assert answer.label is not None
+    assert answer.label.classes == ("lose", "win")
+
+
+def test_classes_that_nobody_can_check_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.jsonl"
+    file.write_text(json.dumps({"clip": "dd" * 32, "label": "joy"}))
+    assert import_file(LabelStore(tmp_path / "new.sqlite"), file).unchecked == ("joy",)
 
 
 def test_a_line_that_cannot_be_used_is_told_and_the_others_are_taken(

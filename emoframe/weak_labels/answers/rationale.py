@@ -2,15 +2,23 @@
 
 The text branch reads these, never what a model wrote as a whole, so that equal fields give equal
 texts whoever answered. Decided here: units stand in the order of time, class arguments in the order
-of the classes; confidences of single units are left out.
+of the classes; confidences of single units are left out; the times of a unit are said once, before
+it, and taken out of its words where these repeat them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from emoframe.labelling import Correction, Evidence, Unit
 from emoframe.weak_labels.words import STOPS, without_verdict
+
+BRIEF_S = 0.3
+"""Length below which times are told with two digits, in seconds."""
+NEAR_S = 0.06
+"""Distance within which two times are the same as told, in seconds."""
+_TIMES = re.compile(r" from (\d+(?:\.\d+)?) s to (\d+(?:\.\d+)?) s\b")
 
 
 def compose(
@@ -72,8 +80,20 @@ def _seen(unit: Unit, evidence: str, emotions: Sequence[str]) -> str:
     marks = [unit.side, f"intensity {unit.intensity}" if unit.intensity else ""]
     marks.append(f"goes along with {', '.join(emotions)}" if emotions else "")
     said = "; ".join(mark for mark in marks if mark)
-    start = f"{unit.start_s:.1f} to {unit.end_s:.1f} s: {unit.system} {unit.code} {unit.name}"
-    return _line(f"{start} ({said})" if said else start, evidence)
+    digits = 1 if unit.end_s - unit.start_s >= BRIEF_S else 2
+    times = f"{unit.start_s:.{digits}f} to {unit.end_s:.{digits}f} s"
+    start = f"{times}: {' '.join(filter(None, (unit.system, unit.code, unit.name)))}"
+    return _line(f"{start} ({said})" if said else start, untimed(unit, evidence))
+
+
+def untimed(unit: Unit, evidence: str) -> str:
+    """Take the unit's own times out of its words; other times stay."""
+
+    def without(found: re.Match[str]) -> str:
+        near = zip(map(float, found.groups()), (unit.start_s, unit.end_s), strict=True)
+        return "" if all(abs(told - own) <= NEAR_S for told, own in near) else found[0]
+
+    return _TIMES.sub(without, evidence).strip()
 
 
 def _cited(row: Evidence, units: Sequence[Unit]) -> str:

@@ -17,7 +17,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from emoframe.core.errors import suggest
+from emoframe.core.errors import DataError, suggest
 from emoframe.labelling import Usage
 from emoframe.weak_labels.yaml_files import read_file
 
@@ -127,7 +127,14 @@ def prices(file: Path | str | None = None) -> Table:
         DataError: The file is no such table; all that is wrong is told at once.
     """
     shipped = _read(SHIPPED)
-    return shipped if file is None else {**shipped, **_read(Path(file))}
+    if file is None:
+        return shipped
+    try:
+        Path(file).open("rb").close()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise DataError(f"--prices {file}: this file cannot be read ({why})") from error
+    return {**shipped, **_read(Path(file))}
 
 
 def find(model: str, table: Table | None = None) -> Match | None:
@@ -159,7 +166,8 @@ def cost(model: str, usage: Usage, batch: bool = False, table: Table | None = No
 
 def no_price(model: str, table: Table | None = None) -> str:
     """Say that a model has no price and what to do."""
-    known = list(prices() if table is None else table)
+    known = prices() if table is None else table
+    known = [name for name in known if _digits(name) == _digits(model)]  # 5.9 is no slip for 4.1
     return (
         f"{model}: no price is known{suggest(model, known)}; write a row for it into a file of "
         f"your own (as {SHIPPED.name} of emoframe does) and name that with --prices"
@@ -168,6 +176,10 @@ def no_price(model: str, table: Table | None = None) -> str:
 
 def _fits(model: str, name: str) -> bool:
     return model == name or (model.startswith(name) and model[len(name)] in "-.:@")
+
+
+def _digits(name: str) -> str:
+    return "".join(one for one in name if one.isdigit())
 
 
 @cache

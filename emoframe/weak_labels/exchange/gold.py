@@ -29,6 +29,7 @@ from emoframe.weak_labels.exchange.review import (
     frames,
     label_of,
     region_name,
+    reviewable,
 )
 from emoframe.weak_labels.plain import mistakes
 from emoframe.weak_labels.store import LabelStore, Review
@@ -97,7 +98,7 @@ def import_review(store: LabelStore, file: Path) -> Reviewed:
     Raises:
         DataError: It is no such export.
     """
-    answers = listing(store)
+    answers = reviewable(listing(store))
     desk = _Desk(answers, codes_of(answers), classes_of(answers), set(store.items()))
     new = there = 0
     refused: list[str] = []

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from emoframe.labelling import Prompt, Reply, Status, WeakLabel
+from emoframe.weak_labels.exchange.names import find_labeler, find_prompt
 from emoframe.weak_labels.plain import as_json
 from emoframe.weak_labels.store import Answer, LabelerRecord, LabelStore
 
@@ -69,15 +70,15 @@ def listing(
     Args:
         store: The label store.
         dataset: Only items of this data set.
-        prompt: Only this prompt: its hash, or the beginning of it.
-        labeler: Only this labeler: its key, or the beginning of it.
+        prompt: Only this prompt, see `find_prompt`.
+        labeler: Only this labeler, see `find_labeler`.
         status: Only what ended so.
 
     Raises:
         DataError: There is no such prompt or labeler.
     """
-    prompt = store.prompt(prompt).hash if prompt else None
-    labeler = store.labeler(labeler).key if labeler else None
+    prompt = find_prompt(store, prompt).hash if prompt else None
+    labeler = find_labeler(store, labeler).key if labeler else None
     prompts = {one.hash: one.prompt for one in store.prompts()}
     labelers = {one.key: one for one in store.labelers()}
     names = _names(store, dataset)

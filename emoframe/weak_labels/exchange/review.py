@@ -4,14 +4,16 @@ Decided here: one task per item, one pre-annotation per answer: the units as a t
 the rationale. Label Studio counts frames from 1, so that its frame rate travels with the task. Only
 what a person changed is changed: a unit that came back with its label and its frames is the very
 unit that went out, with its seconds; one that was moved keeps its side, intensity and words; one
-that is new has confidence 1. Files only: no server is spoken to, and the videos stay where
-`videos` says. The SDK validates all of it in the tests; it is not needed to run.
+that is new has confidence 1. What a probe asked is not reviewed. Files only: no server is spoken
+to, and the videos stay where `videos` says. The SDK validates all of it in the tests; it is not
+needed to run.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from emoframe.core.errors import DataError
 from emoframe.core.files import write_text
 from emoframe.labelling import Unit, WeakLabel
 from emoframe.weak_labels.exchange.listing import Listed
+from emoframe.weak_labels.exchange.names import is_probe, prompt_name
 from emoframe.weak_labels.rows import QuestionKey
 
 CONFIG, TASKS = "label_config.xml", "tasks.json"
@@ -33,14 +36,26 @@ Codes = dict[str, tuple[str, str, str]]
 """Codebook, code and name of each label of the timeline."""
 
 
-def export_review(found: Sequence[Listed], folder: Path, videos: str, fps: float = FPS) -> int:
+def reviewable(found: Iterable[Listed]) -> list[Listed]:
+    """Leave out answers to what a probe asked: they are no labels."""
+    return [one for one in found if not is_probe(one.prompt)]
+
+
+def export_review(
+    found: Sequence[Listed],
+    folder: Path,
+    videos: str,
+    fps: float = FPS,
+    own_fps: Mapping[tuple[str, str], float] | None = None,
+) -> int:
     """Write the labelling interface and the tasks, to be pasted and imported in Label Studio.
 
     Args:
-        found: The answers.
+        found: The answers; those to what a probe asked are left out.
         folder: Gets `label_config.xml` and `tasks.json`.
         videos: Address of a video for Label Studio, with `{item}` or `{clip}` in it.
-        fps: Frames per second that Label Studio counts in.
+        fps: Frames per second that Label Studio counts in, of videos whose own are not known.
+        own_fps: Those of each (data set, item) where they are known.
 
     Returns:
         Number of tasks.
@@ -48,7 +63,7 @@ def export_review(found: Sequence[Listed], folder: Path, videos: str, fps: float
     Raises:
         DataError: There is nothing to review, or the files cannot be written.
     """
-    shown = [one for one in found if one.item and one.answer.label is not None]
+    shown = [one for one in reviewable(found) if one.item and one.answer.label is not None]
     if not shown:
         raise DataError("no item has a label yet; `emoframe labels ls` shows what there is")
     if not ("{item}" in videos or "{clip}" in videos):
@@ -57,7 +72,7 @@ def export_review(found: Sequence[Listed], folder: Path, videos: str, fps: float
         )
     if not 0 < fps < math.inf:
         raise DataError(f"fps: {fps} must be more than 0")
-    made = tasks(shown, videos, fps)
+    made = tasks(shown, videos, fps, own_fps or {})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CONFIG, interface(shown))
@@ -68,7 +83,10 @@ def export_review(found: Sequence[Listed], folder: Path, videos: str, fps: float
 
 
 def codes_of(found: Iterable[Listed]) -> Codes:
-    """Return every label of the timeline: all codes of the prompts, and those of the units."""
+    """Return every label of the timeline: all codes of the prompts, and those of the units.
+
+    They stand in the order in which people count: 2 before 10.
+    """
     codes: Codes = {}
     units: list[Unit] = []
     for one in found:
@@ -82,7 +100,7 @@ def codes_of(found: Iterable[Listed]) -> Codes:
             codes.setdefault(
                 _label(unit.system, unit.code, unit.name), (unit.system, unit.code, unit.name)
             )
-    return codes
+    return dict(sorted(codes.items(), key=lambda one: _counting(" ".join(one[1][:2]))))
 
 
 def classes_of(found: Iterable[Listed]) -> list[str]:
@@ -117,17 +135,20 @@ def interface(found: Sequence[Listed]) -> str:
     return ET.tostring(view, encoding="unicode") + "\n"
 
 
-def tasks(found: Sequence[Listed], videos: str, fps: float) -> list[dict[str, Any]]:
-    """Return Label Studio's tasks for these answers, one per item."""
+def tasks(
+    found: Sequence[Listed], videos: str, fps: float, own_fps: Mapping[tuple[str, str], float]
+) -> list[dict[str, Any]]:
+    """Return Label Studio's tasks for these answers, one per item; see `export_review`."""
     codes = codes_of(found)
     made: dict[tuple[str, str], dict[str, Any]] = {}
     marks: dict[tuple[str, str], dict[str, None]] = {}
     for one in found:
         name = (one.dataset, one.item)
-        task = made.setdefault(name, _task(one, videos, fps))
+        rate = own_fps.get(name, fps)
+        task = made.setdefault(name, _task(one, videos, rate))
         marks.setdefault(name, {}).update(dict.fromkeys(one.marks))
         if one.answer.label is not None:
-            task["predictions"].append(_prediction(one, one.answer.label, codes, fps))
+            task["predictions"].append(_prediction(one, one.answer.label, codes, rate))
     for name, task in made.items():
         task["data"]["title"] += f" ({', '.join(marks[name])})" if marks[name] else ""
     return list(made.values())
@@ -155,7 +176,7 @@ def _task(one: Listed, videos: str, fps: float) -> dict[str, Any]:
 
 def _prediction(one: Listed, label: WeakLabel, codes: Codes, fps: float) -> dict[str, Any]:
     key = one.answer.key
-    name = f"{one.labeler.name} {one.prompt.name}@{key.prompt[:8]} {key.sample}"
+    name = f"{one.labeler.name} {prompt_name(one.prompt)} {key.sample}"
     return {
         "model_version": ", ".join((name, *one.marks)),
         "score": max(label.confidence or (0.0,)),
@@ -179,6 +200,12 @@ def _result(key: QuestionKey, label: WeakLabel, codes: Codes, fps: float) -> lis
 
 def _region(control: str, kind: str, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": name, "from_name": control, "to_name": "video", "type": kind, "value": value}
+
+
+def _counting(text: str) -> list[tuple[bool, int, str]]:
+    """Return what puts texts with numbers in them into the order of the numbers."""
+    parts = re.split(r"([0-9]+)", text)
+    return [(one.isdecimal(), int(one) if one.isdecimal() else 0, one) for one in parts]
 
 
 def _label(system: str, code: str, name: str) -> str:

@@ -1,13 +1,15 @@
 """Records as rows of a label store and back: the one place that knows the columns.
 
-Decided here: money is an integer of micro-dollars in the file, so that sums are exact; text is JSON
-where it has structure. A row that is there already is left alone, so that whatever is written twice
-(a file imported again, an answer taken in after a crash) is there once.
+Decided here: money is an integer of micro-dollars in the file, so that sums are exact, and a part
+of one counts as a whole, so that no sum is below what was paid; text is JSON where it has
+structure. A row that is there already is left alone, so that whatever is written twice (a file
+imported again, an answer taken in after a crash) is there once.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -41,8 +43,8 @@ ORDER = {
 
 
 def micro(usd: float | None) -> int | None:
-    """Return dollars as micro-dollars."""
-    return None if usd is None else round(usd * MICRO)
+    """Return dollars as micro-dollars, rounded up."""
+    return None if usd is None else math.ceil(round(usd * MICRO, 3))  # 3: what a float adds
 
 
 def dollars(count: int | None) -> float | None:

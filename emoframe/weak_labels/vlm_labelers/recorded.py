@@ -25,7 +25,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from emoframe.core.errors import DataError
 from emoframe.labelling import CallError, Finish, Question, Reply, Usage
-from emoframe.weak_labels.exchange.transfer import is_store, read_contents
+from emoframe.weak_labels.exchange.intake import is_store, read_contents
+from emoframe.weak_labels.exchange.names import is_called, names_of, prompt_name
 from emoframe.weak_labels.plain import mistakes
 from emoframe.weak_labels.rows import FINAL, Answer, Contents
 
@@ -75,10 +76,10 @@ class Recorded:
         path: A label store; a .jsonl file that `emoframe labels export` wrote; or a file with one
             JSON object a line, at least `{"key": sha256 of the video, "text": the answer}`, and
             where known `sample`, `finish`, `reason`, `model`, `thoughts` and `simulated`.
-        prompt: Which prompt's answers, where there are several: its name, its hash, or the
-            beginning of that.
-        labeler: Which labeler's answers, where there are several: its type, its key, or the
-            beginning of that.
+        prompt: Which prompt's answers, where there are several: its name, `name@hash`, its hash,
+            or the beginning of that.
+        labeler: Which labeler's answers, where there are several: its type, `type@key`, its key,
+            or the beginning of that.
     """
 
     uploads, reads_keypoints, reads_video, model = False, False, False, ""
@@ -168,19 +169,19 @@ def _lines(path: Path) -> Iterator[tuple[str, Line]]:
 
 def _chosen(path: Path, contents: Contents, prompt: str, labeler: str) -> _Record:
     """Take the answers of one labeler to one prompt."""
-    prompts = {one.hash: one.name for one in contents.prompts}
+    prompts = {one.hash: one for one in contents.prompts}
     labelers = {one.key: one for one in contents.labelers}
     pairs = {(one.answer.key.prompt, one.answer.key.labeler) for one in contents.answers}
-    types = {key: str(one.config.get("type", "")) for key, one in labelers.items()}
     meant = [
         (asked, told)
         for asked, told in sorted(pairs)
-        if (asked.startswith(prompt) or prompts.get(asked) == prompt)
-        and (told.startswith(labeler) or types.get(told) == labeler)
+        if is_called(prompt, {one.name for one in prompts.values() if one.hash == asked}, asked)
+        and is_called(labeler, names_of(labelers[told]) if told in labelers else (), told)
     ]
     if len(meant) != 1:
         known = ", ".join(
-            f"{prompts.get(asked, '')} {asked[:12]} by {types.get(told, '')} {told[:12]}"
+            f"{prompt_name(prompts[asked]) if asked in prompts else asked[:8]} by "
+            f"{labelers[told].name if told in labelers else told[:8]}"
             for asked, told in meant or sorted(pairs)
         )
         raise DataError(
@@ -209,5 +210,8 @@ def _replayed(answer: Answer) -> Reply | str:
     if answer.reply is None:
         return f"the answer was {answer.status} ({answer.reason}), so there is none"
     if answer.label is not None and not answer.reply.text:
-        return "there is a label made elsewhere, and no text of an answer"
+        return (
+            "there is a label made elsewhere, and no text of an answer (such labels are read as "
+            "they are, by the name of their labeler)"
+        )
     return replace(answer.reply, usage=Usage())
