@@ -31,7 +31,13 @@ from emoframe.evidence.labelled import Material, Row, TrainingItems
 from emoframe.evidence.noise import measured
 from emoframe.evidence.stats import Interval
 from emoframe.labelling import Prompt
-from emoframe.weak_labels.exchange.names import find_labeler, find_prompt, is_probe, prompt_name
+from emoframe.weak_labels.exchange.names import (
+    find_labeler,
+    find_prompt,
+    is_probe,
+    prompt_name,
+    prompts_of,
+)
 from emoframe.weak_labels.noise import NoiseMatrix
 from emoframe.weak_labels.store import LabelerRecord, LabelStore
 
@@ -153,14 +159,11 @@ def chosen(
         return find_prompt(store, prompt), record
     if not labeler:
         return items.prompt(), record
-    answers = store.answers(items.name, labeler=record.key)
-    asked = {one.key.prompt for one in answers}
-    known = [one.prompt for one in store.prompts() if one.hash in asked]
-    known = [one for one in known if not is_probe(one)]
+    known = prompts_of(store, items.name, record.key)
     if len(known) == 1:
         return known[0], record
     own = items.prompt()
-    if own.hash in asked or not known:
+    if not known or own.hash in {one.hash for one in known}:
         return own, record
     raise DataError(
         f"{store.path}: {record.name} was asked several prompts: "

@@ -16,6 +16,7 @@ from emoframe.core.errors import DataError
 from emoframe.labelling import WeakLabel
 from emoframe.perception.video import video_hash
 from emoframe.weak_labels.asking.labelers import built
+from emoframe.weak_labels.exchange.names import find_labeler, prompt_name, prompts_of
 from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.read import missing, weak_labels
 from emoframe.weak_labels.settings import WeakLabels
@@ -32,10 +33,6 @@ class Answers:
         pose_key: Returns what tells the keypoints that a labeler read from others; asked only where
             it reads any.
 
-    Attributes:
-        prompt: Hash of the prompt.
-        labeler: Key of the labeler.
-
     Raises:
         EmoframeError: The settings make no prompt or no labeler.
     """
@@ -47,12 +44,18 @@ class Answers:
         classes: Sequence[str],
         pose_key: Callable[[], str] = str,
     ) -> None:
-        self.settings, self.dataset = settings, dataset
-        self.prompt = build_prompt(settings, classes).hash
-        labeler, record = built(settings.vlm_labeler)
-        if labeler.reads_keypoints:
-            record = built(settings.vlm_labeler, pose_key=pose_key())[1]
-        self.labeler = record.key
+        self.settings, self.dataset, self.classes = settings, dataset, classes
+        self._asked = None if settings.labeler else self._own(pose_key)
+
+    @property
+    def prompt(self) -> str:
+        """Hash of the prompt."""
+        return self._keys[0]
+
+    @property
+    def labeler(self) -> str:
+        """Key of the labeler."""
+        return self._keys[1]
 
     @property
     def labels(self) -> dict[str, list[WeakLabel]]:
@@ -76,11 +79,38 @@ class Answers:
         return [one.label for one in answers if one.label is not None]
 
     @cached_property
+    def _keys(self) -> tuple[str, str]:
+        """Prompt and labeler: those of the config, or who is named in the store."""
+        if self._asked:
+            return self._asked
+        with self._open() as store:
+            record = find_labeler(store, self.settings.labeler)
+            known = prompts_of(store, self.dataset, record.key)
+            if len(known) == 1:
+                return known[0].hash, record.key
+            own = build_prompt(self.settings, self.classes).hash
+            if own in {one.hash for one in known}:
+                return own, record.key
+        raise DataError(
+            f"{self.settings.store}: {record.name} has answered "
+            f"{', '.join(map(prompt_name, known)) or 'nothing'} about {self.dataset!r}; set "
+            "weak_labels.prompt to one that it answered"
+        )
+
+    def _own(self, pose_key: Callable[[], str]) -> tuple[str, str]:
+        """Return prompt and labeler of the config."""
+        prompt = build_prompt(self.settings, self.classes).hash
+        labeler, record = built(self.settings.vlm_labeler)
+        if labeler.reads_keypoints:
+            record = built(self.settings.vlm_labeler, pose_key=pose_key())[1]
+        return prompt, record.key
+
+    @cached_property
     def _stored(self) -> tuple[dict[str, list[WeakLabel]], dict[str, str]]:
         with self._open() as store:
             asked = (store, self.dataset, self.prompt, self.labeler)
             try:
-                return weak_labels(*asked), missing(*asked)
+                return weak_labels(*asked, classes=self.classes), missing(*asked)
             except DataError as error:
                 raise DataError(
                     f"nobody was asked with these settings of `weak_labels`: {error}; run "

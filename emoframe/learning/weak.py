@@ -102,10 +102,10 @@ def lesson(experiment: Experiment, data: Data, source: Path | None = None) -> Le
     weak = experiment.weak or Weak()
     refs = candidates(data, weak.mode)
     if source is None:
-        name, classes = name_of(experiment, data.dataset), data.dataset.classes
-        teacher = answers(experiment, name, classes)
+        name = name_of(experiment, data.dataset)
+        teacher = answers(experiment, name, data.dataset.classes)
         _tell_unknown(teacher, data)
-        said = [_of_labels(ref.id, teacher, classes) for ref in refs]
+        said = [_of_labels(ref.id, teacher) for ref in refs]
         made_up, noise = teacher.simulated, _noise(teacher, data)
     else:
         said, made_up, noise = _of_run(refs, source), False, None
@@ -146,35 +146,15 @@ def candidates(data: Data, mode: Mode) -> list[SampleRef]:
     return [*data.unlabelled, *(judged if mode == "transductive" else ())]
 
 
-def _of_labels(item: str, teacher: Answers, classes: Sequence[str]) -> Said:
+def _of_labels(item: str, teacher: Answers) -> Said:
     """Return what the first of the answers about an item says."""
     labels = teacher.labels.get(item)
     if not labels:
         why = teacher.missing.get(item, "was never asked about")
         return Said(item, left_out=f"without a label ({why})")
-    own = class_of(labels[0], classes, item)
-    if own is None:
+    if labels[0].label is None:
         return Said(item, left_out="abstained")
-    return Said(item, own, _confidence(labels[0]))
-
-
-def class_of(label: WeakLabel, classes: Sequence[str], item: str) -> int | None:
-    """Return the class that a weak label names as a data set counts its classes.
-
-    Args:
-        label: The weak label.
-        classes: Those of the data set, in its order.
-        item: What to call the item in a sentence.
-
-    Raises:
-        DataError: They are other classes.
-    """
-    if set(label.classes) != set(classes):
-        raise DataError(
-            f"{item}: its weak label is one of the classes {', '.join(label.classes)}, and the "
-            f"data set has {', '.join(classes)}; label it with this config"
-        )
-    return None if label.label is None else list(classes).index(label.classes[label.label])
+    return Said(item, labels[0].label, _confidence(labels[0]))
 
 
 def _confidence(label: WeakLabel) -> float:
@@ -231,7 +211,7 @@ def _noise(teacher: Answers, data: Data) -> tuple[tuple[float, ...], ...] | None
     classes = data.dataset.classes
     counts = np.ones((len(classes), len(classes)))
     for ref in data.train.refs:
-        said = _of_labels(ref.id, teacher, classes)
+        said = _of_labels(ref.id, teacher)
         if said.label is not None and ref.label is not None:
             counts[ref.label, said.label] += 1
     if counts.sum() == counts.size:

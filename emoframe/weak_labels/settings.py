@@ -21,6 +21,8 @@ class WeakLabels:
     Attributes:
         store: File of the label store.
         vlm_labeler: Who is asked.
+        labeler: Who is in the store by this name and is read in place of `vlm_labeler`, such as the
+            source of labels that were imported; empty for nobody.
         prompt: Name of a shipped prompt, or a YAML file.
         codebooks: What may be seen and how it is called: names of shipped codebooks, or YAML files.
         task: What was filmed and what the classes mean, in words for the model, without anything
@@ -35,6 +37,7 @@ class WeakLabels:
     vlm_labeler: Annotated[dict[str, Any], Part("vlm_labeler")] = field(
         default_factory=lambda: {"type": "rules"}
     )
+    labeler: str = ""
     prompt: str = "cot_rules_reflection"
     codebooks: tuple[str, ...] = ("facs", "imigue")
     task: str = ""

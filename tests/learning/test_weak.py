@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from emoframe import api
+from emoframe.cli.app import build_app
+from emoframe.core.config import dump
 from emoframe.core.errors import DataError, RunError
 from emoframe.label import label
-from emoframe.labelling import WeakLabel
 from emoframe.learning.data import Data, prepare
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.stages import Weak
-from emoframe.learning.weak import Lesson, candidates, class_of, lesson, taught
+from emoframe.learning.weak import Lesson, candidates, lesson, taught
 from emoframe.weak_labels.settings import WeakLabels
 
 
@@ -120,18 +122,34 @@ def test_the_noise_is_counted_on_what_is_trained_on(experiment: Experiment, data
     assert of(experiment, other).noise_matrix != of(experiment, data).noise_matrix
 
 
-def test_labels_of_other_classes_and_none_at_all_are_refused(
-    experiment: Experiment, data: Data, tmp_path: Path
-) -> None:
-    label = WeakLabel(("lost", "won"), (0.8, 0.2), 0, "", "")
-    assert class_of(label, ("won", "lost"), "v1") == 1
-    with pytest.raises(DataError, match="v1: .* lost, won, and the data set has joy, grief"):
-        class_of(label, ("joy", "grief"), "v1")
+def test_no_label_at_all_is_refused(experiment: Experiment, data: Data, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not one weak label can be used in mode 'inductive'"):
         of(experiment, replace(data, unlabelled=()))
     settings = replace(experiment.weak_labels or WeakLabels(), store=tmp_path / "none.sqlite")
     with pytest.raises(DataError, match="there is no label store"):
         lesson(replace(experiment, weak_labels=settings), data)
+
+
+def test_labels_of_another_tool_teach_by_the_name_of_their_source(
+    experiment: Experiment, data: Data, tmp_path: Path
+) -> None:
+    store, first, other = tmp_path / "labels.sqlite", *data.dataset.classes
+    file = tmp_path / "theirs.csv"
+    rows = [f"more-{n:05d},{first if n % 3 else other}" for n in range(24)]
+    file.write_text("\n".join(["item,label", *rows]))
+    settings = replace(experiment.weak_labels or WeakLabels(), store=store, labeler="theirs")
+    named = replace(experiment, weak_labels=settings)
+    config = tmp_path / "config.yaml"
+    config.write_text(dump(replace(named, weak=None)))
+    done = CliRunner().invoke(
+        build_app(), ["labels", "import", str(store), str(file), "--config", str(config)]
+    )
+    assert done.exit_code == 0, done.output
+    found = lesson(named, data)
+    assert Counter(one.label for one in found.used) == {0: 16, 1: 8} and not found.simulated
+    nobody = replace(named, weak_labels=replace(settings, labeler="ours"))
+    with pytest.raises(DataError, match="labeler 'ours': there is none"):
+        lesson(nobody, data)
 
 
 def test_a_run_says_what_taught_it(experiment: Experiment, tmp_path: Path) -> None:

@@ -68,6 +68,13 @@ def find_labeler(store: LabelStore, given: str) -> LabelerRecord:
     return found[_key(store, "labeler", given, named)]
 
 
+def prompts_of(store: LabelStore, dataset: str, labeler: str) -> list[Prompt]:
+    """Return the prompts for weak labels that a labeler, given by its key, was asked."""
+    asked = {one.key.prompt for one in store.answers(dataset, labeler=labeler)}
+    found = [one.prompt for one in store.prompts() if one.hash in asked]
+    return [one for one in found if not is_probe(one)]
+
+
 def names_of(labeler: LabelerRecord) -> set[str]:
     """Return its type and, where labels were made elsewhere, who made them."""
     told = (labeler.config.get("type"), labeler.config.get("name"))
