@@ -3,51 +3,45 @@
 Decided here: any statistic gets its interval by leaving out one subject after the other (delete-one
 jackknife, Efron and Stein 1981), and whatever is fitted is judged on subjects that it was not
 fitted on. An item without a subject is a subject of its own. What so few items cannot tell is a
-sentence, never NaN.
+sentence, never NaN. Clusters, errors and the interval itself are those of `stats.py`.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from math import isfinite, sqrt
-from typing import Any, TypeAlias
+from math import isfinite
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from sklearn.model_selection import StratifiedGroupKFold
 
-from emoframe.core.errors import DataError
-from emoframe.evidence.stats import LEVEL, Interval, accuracy_interval, wilson
+from emoframe.evidence.stats import (
+    Interval,
+    NotMeasurableError,
+    Subjects,
+    accuracy_interval,
+    bounded,
+    cluster_error,
+    effective,
+    grouped,
+)
 
-FOLDS = 5
-Subjects = Sequence[str | None]
+FOLDS, MOST = 5, 200
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Items to fit on, items to judge."""
-
-
-class NotMeasurableError(DataError):
-    """So few items or subjects that a number would say nothing; the message says which."""
-
-
 Told: TypeAlias = "Interval | str"
 """A number with its interval, or why there is none."""
+T = TypeVar("T")
 
 
-def told(measure: Callable[[], Interval]) -> Told:
+def told(measure: Callable[[], T]) -> T | str:
     """Measure, or say why that is not possible."""
     try:
         return measure()
     except NotMeasurableError as error:
         return f"not measurable: {error}"
-
-
-def grouped(subjects: Subjects) -> tuple[NDArray[np.int64], int]:
-    """Number the subject of each item, (N,), and count the subjects."""
-    names = [f"item {n}" if one is None else f"of {one}" for n, one in enumerate(subjects)]
-    known, group = np.unique(names, return_inverse=True)
-    return group.astype(np.int64), len(known)
 
 
 def jackknife(
@@ -59,7 +53,8 @@ def jackknife(
 
     Args:
         statistic: Takes the numbers of the items that count.
-        subjects: Who each item shows.
+        subjects: Who each item shows. More than 200 are left out in 200 random groups
+            (delete-a-group jackknife, Kott 2001).
         within: What the statistic cannot leave. Where leaving a subject out changes nothing, the
             interval is as wide as Wilson's on this scale, since a variance may be there unseen.
 
@@ -69,19 +64,17 @@ def jackknife(
     group, count = grouped(subjects)
     if count < 2:
         raise NotMeasurableError(f"{_counted(len(subjects), 'item')} of {_counted(count)}")
+    who = f"{count} subjects" if any(one is not None for one in subjects) else f"{count} items"
+    if count > MOST:
+        group, who = np.random.default_rng(0).permutation(count)[group] % MOST, f"{who}, in groups"
+    left_out = range(min(count, MOST))
     value = statistic(np.arange(len(group)))
-    left = np.array([statistic(np.flatnonzero(group != one)) for one in range(count)])
+    left = np.array([statistic(np.flatnonzero(group != one)) for one in left_out])
     if not isfinite(value) or not np.isfinite(left).all():
         raise NotMeasurableError("it hangs on the items of a single subject")
-    error = sqrt((count - 1) / count * float(((left - left.mean()) ** 2).sum()))
-    low, high = within
-    who = f"{count} subjects" if any(one is not None for one in subjects) else f"{count} items"
-    if error < 1e-9:
-        share = (value - low) / (high - low)
-        ends = np.array(wilson(share * count, count)) * (high - low) + low
-        return Interval(value, float(ends[0]), float(ends[1]), f"as Wilson over {who}")
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, count - 1)) * error
-    return Interval(value, max(low, value - half), min(high, value + half), f"jackknife over {who}")
+    influence = (left.mean() - left) * (1 - 1 / len(left))
+    error = cluster_error(influence, np.array(left_out))
+    return bounded(value, error, effective(group), f"jackknife over {who}", within)
 
 
 def share_of(hits: NDArray[np.float64], subjects: Subjects) -> Told:

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from emoframe.core.errors import DataError, RunError
+from emoframe.evidence.grouped import Told
+from emoframe.evidence.probabilities import check_prediction, of_probabilities
 from emoframe.evidence.stats import Interval, accuracy_interval, balanced_interval
 from emoframe.interfaces import Dataset
 from emoframe.records import Prediction
@@ -38,11 +40,15 @@ class Scores:
             views where there are several.
         majority: Accuracy of always naming the most frequent class of these items.
         balanced_accuracy: Mean recall over classes (UAR), with its interval.
-        macro_f1: Mean F1 over classes.
-        recall: Recall by class; NaN where no item has it.
+        macro_f1: Mean F1 over those classes that some item has.
+        recall: Recall by class, of those that some item has.
         confusion: Items by true (rows) and predicted (columns) class, (K, K).
         count: Number of items.
         subjects: Number of subjects; 0 where they are unknown.
+        auc: Area under the ROC curve, of more than two classes each against the rest, their mean;
+            or why it cannot be measured.
+        ece: Expected calibration error of the predicted class, 15 bins of equal width.
+        brier: Squared distance from the truth, summed over classes, mean over items; in [0, 2].
         views: Views of each item.
         hard_vote: Accuracy of the class that most views name; None where there is one view.
         disagreement: Mean share of the views that differ from the hard vote.
@@ -56,6 +62,9 @@ class Scores:
     confusion: NDArray[np.int64]
     count: int
     subjects: int
+    auc: Told
+    ece: Told
+    brier: Told
     views: int = 1
     hard_vote: Interval | None = None
     disagreement: float = 0.0
@@ -65,10 +74,14 @@ class Scores:
         row: dict[str, Any] = {
             "accuracy": str(self.accuracy),
             "interval": self.accuracy.method,
-            "majority": round(self.majority, 3),
             "balanced_accuracy": str(self.balanced_accuracy),
+            "majority": round(self.majority, 3),
             "macro_f1": round(self.macro_f1, 3),
+            "auc": str(self.auc),
+            "ece": str(self.ece),
+            "brier": str(self.brier),
             "items": self.count,
+            "subjects": self.subjects or "unknown",
         }
         if self.hard_vote:
             row |= {
@@ -134,14 +147,17 @@ def score(predictions: Sequence[Prediction], classes: Sequence[str]) -> Scores:
     """Score labelled predictions.
 
     Raises:
-        DataError: There is none with a label.
+        DataError: There is none with a label, or one is not of these classes.
     """
-    told = [(p, p.label) for p in predictions if p.label is not None]
-    if not told:
+    labelled = [(p, p.label) for p in predictions if p.label is not None]
+    if not labelled:
         raise DataError("there is no labelled item to score")
-    truth = np.array([label for _, label in told])
-    guess = np.array([prediction.predicted for prediction, _ in told])
-    subjects = [prediction.subject for prediction, _ in told]
+    for prediction, _ in labelled:
+        check_prediction(prediction, classes)
+    truth = np.array([label for _, label in labelled])
+    guess = np.array([prediction.predicted for prediction, _ in labelled])
+    subjects = [prediction.subject for prediction, _ in labelled]
+    probability_NK = np.stack([prediction.probability for prediction, _ in labelled])
     every = list(range(len(classes)))
     # scikit-learn's annotations know the string only
     measure: Any = precision_recall_fscore_support
@@ -149,20 +165,21 @@ def score(predictions: Sequence[Prediction], classes: Sequence[str]) -> Scores:
     _, recall, f1, support = measured
     seen = support > 0
     right = (truth == guess).astype(float)
-    views = len(told[0][0].votes)
-    voted = np.array([prediction.voted == label for prediction, label in told]).astype(float)
+    views = len(labelled[0][0].votes)
+    voted = np.array([prediction.voted == label for prediction, label in labelled]).astype(float)
     return Scores(
-        accuracy_interval(right, subjects),
-        max(Counter(truth.tolist()).values()) / len(truth),
-        balanced_interval(right, truth, subjects),
-        float(f1[seen].mean()),
-        dict(zip(classes, np.where(seen, recall, np.nan).tolist(), strict=True)),
-        confusion_matrix(truth, guess, labels=every),
-        len(truth),
-        len({s for s in subjects if s is not None}),
-        max(views, 1),
-        accuracy_interval(voted, subjects) if views else None,
-        float(np.mean([prediction.disagreement for prediction, _ in told])),
+        accuracy=accuracy_interval(right, subjects),
+        majority=max(Counter(truth.tolist()).values()) / len(truth),
+        balanced_accuracy=balanced_interval(right, truth, subjects),
+        macro_f1=float(f1[seen].mean()),
+        recall={classes[int(k)]: float(recall[k]) for k in np.flatnonzero(seen)},
+        confusion=confusion_matrix(truth, guess, labels=every),
+        count=len(truth),
+        subjects=len({s for s in subjects if s is not None}),
+        **of_probabilities(probability_NK[None], truth, subjects),
+        views=max(views, 1),
+        hard_vote=accuracy_interval(voted, subjects) if views else None,
+        disagreement=float(np.mean([prediction.disagreement for prediction, _ in labelled])),
     )
 
 
@@ -173,12 +190,14 @@ class Correctness:
     Attributes:
         right: 0 or 1 per seed and item, shape (seeds, items).
         hard: The same for the hard vote of the views.
+        probability: Of each class, shape (seeds, items, K).
         labels: Class of each item, shape (items,).
         subjects: Subject of each item, None where unknown.
     """
 
     right: NDArray[np.float64]
     hard: NDArray[np.float64]
+    probability: NDArray[np.float64]
     labels: NDArray[np.int64]
     subjects: list[str | None]
 
@@ -187,29 +206,34 @@ def correctness(runs: Sequence[Sequence[Prediction]]) -> Correctness:
     """Put the labelled predictions of several seeds side by side, item by item.
 
     Raises:
-        DataError: The runs were judged on different items.
+        DataError: The runs were judged on different items, or on none.
     """
     by_id = [{p.id: p for p in run if p.label is not None} for run in runs]
-    ids = sorted(by_id[0])
+    ids = sorted(by_id[0]) if by_id else []
+    if not ids:
+        raise DataError("there is no labelled item to score")
     if any(sorted(run) != ids for run in by_id):
         raise DataError("the runs were judged on different items and cannot be averaged")
     first = [by_id[0][item] for item in ids]
     return Correctness(
         np.array([[run[i].predicted == run[i].label for i in ids] for run in by_id], float),
         np.array([[run[i].voted == run[i].label for i in ids] for run in by_id], float),
+        np.array([[run[i].probability for i in ids] for run in by_id]),
         np.array([p.label for p in first]),
         [p.subject for p in first],
     )
 
 
-def pooled(found: Correctness) -> dict[str, Interval]:
+def pooled(found: Correctness) -> dict[str, Told]:
     """Return scores over several seeds: averaged per item first, then over items.
 
-    Seeds are no new items, so an interval is as wide as one seed's.
+    Seeds are no new items, so an interval is as wide as one seed's. What is no mean over items
+    (`auc`, `ece`) is measured for each seed and averaged.
     """
     right, subjects = found.right.mean(0), found.subjects
     return {
         "accuracy": accuracy_interval(right, subjects),
         "balanced_accuracy": balanced_interval(right, found.labels, subjects),
         "hard_vote": accuracy_interval(found.hard.mean(0), subjects),
+        **of_probabilities(found.probability, found.labels, subjects),
     }

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 import emoframe
 from emoframe import api
 from emoframe.core.errors import ConfigError, DataError, RunError
+from emoframe.core.schema import plain
 from emoframe.evidence.compare import Trained, compare
 from emoframe.evidence.evaluate import saved_predictions
 from emoframe.evidence.metrics import correctness, open_test, openings, pooled, score
@@ -35,6 +37,103 @@ def test_scores_come_with_baseline_and_size() -> None:
     assert found.recall == pytest.approx({"lose": 2 / 3, "win": 1.0})
     assert found.confusion.tolist() == [[2, 1], [0, 1]]
     assert found.count == 4
+
+
+def random(items: int, classes: int, seed: int = 0) -> list[Prediction]:
+    generator = np.random.default_rng(seed)
+    labels = np.arange(items) % classes
+    shares = generator.dirichlet(np.ones(classes), items) + 0.3 * np.eye(classes)[labels]
+    shares /= shares.sum(1, keepdims=True)
+    return [
+        Prediction(f"i{n}", share, int(label), f"s{n // 4}")
+        for n, (share, label) in enumerate(zip(shares, labels, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_probabilities_are_scored_as_by_scikit_learn(classes: int) -> None:
+    items = random(80, classes)
+    found = score(items, [f"c{k}" for k in range(classes)])
+    truth = np.array([one.label for one in items])
+    share = np.stack([one.probability for one in items])
+    area = roc_auc_score(truth, share[:, 1] if classes == 2 else share, multi_class="ovr")
+    assert found.auc.value == pytest.approx(area)
+    assert "20 subjects" in found.auc.method
+    assert found.auc.low < found.auc.value < found.auc.high
+    distance = ((share - np.eye(classes)[truth]) ** 2).sum(1).mean()
+    assert found.brier.value == pytest.approx(distance)
+    if classes == 2:
+        assert found.brier.value == pytest.approx(2 * brier_score_loss(truth, share[:, 1]))
+    assert 0 <= found.ece.low <= found.ece.value <= found.ece.high <= 1
+
+
+def test_the_calibration_error_has_15_bins_of_equal_width() -> None:
+    sure = [0.61, 0.65, 0.72, 0.99, 0.98]  # bins 9, 9, 10, 14, 14
+    right = [1, 0, 1, 1, 0]
+    items = [
+        Prediction(f"i{n}", np.array([1 - p, p]), hit, f"s{n}")
+        for n, (p, hit) in enumerate(zip(sure, right, strict=True))
+    ]
+    expected = (abs(1.26 - 1) + abs(0.72 - 1) + abs(1.97 - 1)) / 5
+    assert score(items, ["lose", "win"]).ece.value == pytest.approx(expected)
+
+
+def test_what_one_class_or_one_subject_cannot_tell_is_said() -> None:
+    one = score(predictions([0, 0, 0], [0, 1, 0]), ["lose", "win"])
+    assert one.auc == "not measurable: all items are of one class"
+    assert "one class only" in one.balanced_accuracy.method
+    assert one.recall == pytest.approx({"lose": 2 / 3})
+    anna = [replace(p, subject="anna") for p in random(12, 2)]
+    assert score(anna, ["lose", "win"]).auc == "not measurable: 12 items of 1 subject"
+    lone = [replace(p, subject=f"s{p.label}") for p in random(12, 2)]
+    assert "single subject" in str(score(lone, ["lose", "win"]).auc)
+    written = json.dumps(plain(one) | {"confusion": one.confusion.tolist()}, allow_nan=False)
+    assert "not measurable" in written
+
+
+def test_a_class_that_no_item_has_is_no_part_of_a_mean() -> None:
+    items = random(40, 2)
+    three = [replace(p, probability=np.append(p.probability, 0.0)) for p in items]
+    found, known = score(three, ["a", "b", "c"]), score(items, ["a", "b"])
+    assert found.auc.value == pytest.approx(known.auc.value)
+    assert found.recall == known.recall
+    assert found.macro_f1 == known.macro_f1
+
+
+def test_the_table_has_every_score_with_its_size() -> None:
+    row = score(random(40, 2), ["lose", "win"]).table().iloc[0]
+    assert row.index.tolist() == [
+        "accuracy", "interval", "balanced_accuracy", "majority", "macro_f1", "auc", "ece", "brier",
+        "items", "subjects",
+    ]  # fmt: skip
+    assert (row["items"], row["subjects"]) == (40, 10)
+    assert score(predictions([0, 1], [0, 1]), ["a", "b"]).table().iloc[0]["subjects"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("probability", "label", "says"),
+    [
+        ([np.nan, np.nan], 0, "a run that gives NaN has diverged"),
+        ([1.5, -0.5], 0, r"must be in \[0, 1\]"),
+        ([0.2, 0.3, 0.5], 0, "of 3 classes cannot be scored in the 2"),
+        ([0.5, 0.5], 2, "label 2 is outside"),
+    ],
+)
+def test_what_is_no_prediction_is_refused(probability: list[float], label: int, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        score([Prediction("a", np.array(probability), label)], ["lose", "win"])
+
+
+def test_over_seeds_the_mean_is_given_and_no_item_is_counted_twice() -> None:
+    runs = [random(60, 2, seed) for seed in range(3)]
+    found = pooled(correctness(runs))
+    each = [score(run, ["lose", "win"]) for run in runs]
+    for name in ("auc", "ece", "brier"):
+        mean = np.mean([getattr(one, name).value for one in each])
+        assert found[name].value == pytest.approx(mean)
+        assert "15 subjects" in found[name].method
+    with pytest.raises(DataError, match="no labelled item"):
+        correctness([])
 
 
 def test_seeds_are_no_new_items() -> None:
