@@ -6,19 +6,18 @@ What of the frame itself is seen under the keypoints is decided in `faces`, once
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from emoframe.core.errors import DataError
 from emoframe.perception.faces import person_box, shown
+from emoframe.perception.mp4 import H264, encode
 from emoframe.perception.settings import Faces
 from emoframe.perception.video import read
 
@@ -34,8 +33,6 @@ COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#c
 """One per layout group: Okabe and Ito's palette, which colour-blind people can tell apart."""
 READABLE_HEIGHT = 480
 TILE_WIDTH = 320
-TICKS = 30_000
-"""Ticks a second in written videos: exact at 25, 30 and 29.97 frames; MPEG-4 takes few more."""
 
 
 def overlay(rgb: Rgb, keypoints: Keypoints, t: int, layout: SkeletonLayout, scale: int = 1) -> Rgb:
@@ -85,11 +82,13 @@ def overlay_video(
         faces: What of the person may be seen, see `emoframe.perception.faces`.
 
     Raises:
-        DataError: The video cannot be read, or the keypoints are not of this video.
+        DataError: The video cannot be read, the keypoints are not of this video, or `out` cannot
+            be written.
     """
     drawn = _drawn(video, keypoints, layout, faces, range(len(keypoints)))
     with _replacing(out) as partial:
-        _encode(((rgb, float(keypoints.time_s[t])) for t, rgb in drawn), partial)
+        pictures = ((rgb, float(keypoints.time_s[t])) for t, rgb in drawn)
+        encode(pictures, partial, codecs=(H264, "mpeg4"))
 
 
 def contact_sheet(
@@ -161,26 +160,6 @@ def _tile(rgb: Rgb, keypoints: Keypoints, t: int) -> Image.Image:
     draw = ImageDraw.Draw(tile)
     draw.text((4, 2), text, font=font, fill="white", stroke_width=2, stroke_fill="black")
     return tile
-
-
-def _encode(pictures: Iterable[tuple[Rgb, float]], out: Path) -> None:
-    """Write H.264, or MPEG-4 where this build of FFmpeg has no x264, at true times."""
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with av.open(str(out), "w", format="mp4") as container:
-        stream, last = None, -1
-        for rgb, time_s in pictures:
-            height, width = (side // 2 * 2 for side in rgb.shape[:2])  # 4:2:0 takes even sides only
-            if stream is None:
-                stream = container.add_stream(codec, rate=25, width=width, height=height)
-                stream.pix_fmt = "yuv420p"
-                stream.codec_context.time_base = Fraction(1, TICKS)
-            even = np.ascontiguousarray(rgb[:height, :width])
-            frame = av.VideoFrame.from_ndarray(even, format="rgb24")
-            last = max(last + 1, round(time_s * TICKS))
-            frame.pts, frame.time_base = last, Fraction(1, TICKS)
-            container.mux(stream.encode(frame))
-        if stream is not None:
-            container.mux(stream.encode(None))
 
 
 @contextmanager

@@ -20,13 +20,13 @@ import numpy as np
 from emoframe.core.errors import EmoframeError
 from emoframe.interfaces import VLMLabeler
 from emoframe.labelling import CallError, Clip, Finish, Question, Reply, Show, Usage
+from emoframe.perception.mp4 import encode
 from emoframe.records import Keypoints
 from emoframe.skeleton import layout
 from emoframe.weak_labels.answers.parse import parse
 from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.settings import WeakLabels
 from emoframe.weak_labels.shown.clips import opened
-from emoframe.weak_labels.shown.film import encode
 
 CLIP = hashlib.sha256(b"the clip of the contract").hexdigest()
 """Key of the tiny clip, whose true class is the first."""

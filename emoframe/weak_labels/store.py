@@ -23,7 +23,7 @@ from emoframe.labelling import Prompt, Status
 from emoframe.weak_labels.asking.unsaved import UnsavedError
 from emoframe.weak_labels.database import LabelStoreError
 from emoframe.weak_labels.exchange.tables import insert, select
-from emoframe.weak_labels.ledger import BudgetError, Ledger, take_call, take_in
+from emoframe.weak_labels.ledger import GONE, BudgetError, Ledger, take_call, take_in
 from emoframe.weak_labels.plain import RECORDS, plural
 from emoframe.weak_labels.rows import (
     FINAL,
@@ -142,14 +142,22 @@ class LabelStore(Ledger):
         with self.reading() as db:
             return _items(select(db, "item", "? IN ('', dataset)", dataset or ""))
 
-    def answered(self, prompt: str, labeler: str) -> set[QuestionKey]:
-        """Return the questions that have ended, and are never asked again."""
-        query = (
-            f"SELECT DISTINCT clip, prompt, labeler, sample FROM answer WHERE status IN ({_FINAL})"
-        )
+    def statuses(self, prompt: str, labeler: str) -> dict[QuestionKey, Status]:
+        """Return how each question ended; no answer is read."""
+        query = f"SELECT clip, prompt, labeler, sample, status FROM answer WHERE {_LAST}"
         with self.reading() as db:
             rows = db.execute(f"{query} AND prompt = ? AND labeler = ?", (prompt, labeler))
-            return {QuestionKey(*row) for row in rows}
+            return {QuestionKey(*key): status for *key, status in rows}
+
+    def unknown(self) -> list[Call]:
+        """Return the calls that may have been paid without an answer.
+
+        A labeler that no model is charged for costs nothing by being killed, but may say itself, as
+        a server of one's own does, that a call was worked on in vain.
+        """
+        free = {one.key for one in self.labelers() if not one.model}
+        found = self.calls("unknown")
+        return [one for one in found if one.reason != GONE or one.key.labeler not in free]
 
     def answers(
         self,

@@ -16,8 +16,8 @@ from emoframe.core.plugins import loaded
 from emoframe.evidence.labelled import Material, Row
 from emoframe.labelling import Prompt, Reply, Show, Usage, WeakLabel
 from emoframe.learning.experiment import Experiment
+from emoframe.perception.mp4 import encode
 from emoframe.perception.video import video_hash
-from emoframe.weak_labels.shown.film import encode
 from emoframe.weak_labels.store import Answer, LabelerRecord, QuestionKey
 
 CLASSES = ("lose", "win")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,11 +81,33 @@ def test_a_video_is_judged_by_what_the_run_reads(
         with pytest.raises(DataError, match=r"other.mp4: .* has no rationale of it: it was"):
             api.predict(other, run)
         other = table.parent / "9.mp4"
-    found = api.predict(other, run, texts={"transcript": "we won"})
+    found = api.predict(other, run, texts={"transcript": "we won"} if "transcript" in names else {})
     assert sum(row["probability"] for row in found["classes"]) == pytest.approx(1)
     assert [row["class"] for row in found["classes"]] == ["lose", "win"]
     assert found["frames"] == (29 if names == ["text"] else 45)
     assert [row["part"] for row in found["parts"]] == ["body", "face", "hands"]
+    if names == ["text"]:
+        read = found["texts"]["text"]
+        assert re.match(r"written by the labeler rules@\w+ on \d{4}-\d\d-\d\d", read["source"])
+        assert "label store" in read["source"]
+        assert "tell moments apart" in found["relevance"]["said"][0]
+    else:
+        assert found["notes"][0].startswith("There is no 'text' (other.mp4: ")
+        assert found["texts"]["transcript"] == {"text": "we won", "source": "handed over"}
+
+
+def test_a_run_of_frames_alone_shows_the_person_by_the_box(
+    table: Path, make_video: Callable[..., Path]
+) -> None:
+    experiment = config(table, ["frames"], "perception.pose_estimator=null")
+    api.extract(experiment, how=How(workers=0))
+    run = api.train(experiment, table.parent / "run")
+    found = api.predict(make_video("other.mp4", frames=45), run, out=table.parent / "page")
+    assert found["parts"] == []
+    assert len(found["relevance"]["windows"]) == 11  # of 23 tokens
+    for one in found["moments"]:
+        assert one["start_s"] <= one["time_s"] <= one["end_s"]
+        assert (table.parent / "page" / one["picture"]).is_file()
 
 
 def test_a_video_whose_features_failed_goes_without_them(

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 
@@ -83,8 +84,8 @@ class Scripted:
 class Clips:
     """Makes clips without a file, and counts how many are open."""
 
-    def __init__(self, broken: Sequence[int] = ()) -> None:
-        self.broken, self.now, self.most = broken, 0, 0
+    def __init__(self, broken: Sequence[int] = (), film: Path | None = None) -> None:
+        self.broken, self.film, self.now, self.most = broken, film, 0, 0
         self.opened: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -103,7 +104,7 @@ class Clips:
                 self.now += 1
                 self.most = max(self.most, self.now)
             try:
-                yield Clip(key, None, 10.0, 25.0, (64, 48), no_frames)
+                yield Clip(key, self.film, 10.0, 25.0, (64, 48), no_frames)
             finally:
                 with self._lock:
                     self.now -= 1

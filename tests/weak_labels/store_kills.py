@@ -33,7 +33,7 @@ def label(store: Path, served: Path) -> None:
         opened.add_labeler(LABELER)
         opened.orphaned()
         keys = [QuestionKey(f"{n:064x}", prompt, LABELER.key, 0) for n in range(CLIPS)]
-        done = opened.answered(prompt, LABELER.key)
+        done = opened.statuses(prompt, LABELER.key)
         for key in keys:
             if key in done:
                 continue

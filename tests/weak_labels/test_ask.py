@@ -16,7 +16,8 @@ import pytest
 
 from emoframe.core.errors import ComponentError, DataError
 from emoframe.labelling import CallError, Clip, Question, Reply, Usage
-from emoframe.weak_labels.asking.ask import MOST_IN_A_ROW, Asked, Summary, ask
+from emoframe.weak_labels.asking.ask import MOST_IN_A_ROW, Summary, ask
+from emoframe.weak_labels.asking.inquiry import Asked, Inquiry, Listener
 from emoframe.weak_labels.asking.limits import How
 from emoframe.weak_labels.store import Answer, LabelStore, LabelStoreError
 
@@ -46,7 +47,7 @@ def put(
 ) -> Summary:
     """Ask about so many clips, or about these."""
     asked = Clips().asked(clips) if isinstance(clips, int) else clips
-    return ask(asked, labeler, RECORD, PROMPT, store, how, **more)
+    return ask(asked, Inquiry(labeler, RECORD, PROMPT, store, how), Listener(**more))
 
 
 def statuses(store: LabelStore) -> list[str]:
@@ -316,9 +317,9 @@ def test_without_a_price_there_is_no_budget(store: LabelStore) -> None:
     labeler.model = "oracle-1"
     asked = Clips().asked(2)
     with pytest.raises(DataError, match=r"a budget of \$5 cannot be kept.*oracle-1.*--prices"):
-        ask(asked, labeler, record, PROMPT, store, replace(FAST, budget=5.0))
+        ask(asked, Inquiry(labeler, record, PROMPT, store, replace(FAST, budget=5.0)))
     assert labeler.asked == []
-    assert ask(asked, labeler, record, PROMPT, store, FAST).statuses == {"ok": 2}
+    assert ask(asked, Inquiry(labeler, record, PROMPT, store, FAST)).statuses == {"ok": 2}
     assert {one.usd for one in store.answers()} == {None}
 
 
@@ -402,7 +403,15 @@ def test_what_breaks_around_it_ends_it_with_that_error_and_loses_no_answer(
 
 def test_nothing_is_let_go_of_while_somebody_still_asks(store: LabelStore) -> None:
     """A signal's reason cannot be told, as where a pipe is closed: calls in flight still end."""
-    labeler, closed_with = Scripted(seconds=0.3), list[int]()
+
+    def answered(question: Question, attempt: int) -> Reply:
+        if question.clip.key == first:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.3)
+        return said()
+
+    first = Clips().asked(1)[0].clip
+    labeler, closed_with = Scripted(answered), list[int]()
 
     def told(why: str) -> None:
         raise BrokenPipeError
@@ -411,7 +420,6 @@ def test_nothing_is_let_go_of_while_somebody_still_asks(store: LabelStore) -> No
         closed_with.append(labeler.now)
 
     labeler.close = close
-    threading.Timer(0.1, lambda: signal.raise_signal(signal.SIGINT)).start()
     with pytest.raises(BrokenPipeError):
         put(store, labeler, 20, on_halt=told)
     assert closed_with == [0]
@@ -423,12 +431,13 @@ def test_a_server_of_ones_own_that_is_down_is_not_waited_for_clip_by_clip(
 ) -> None:
     labeler = Scripted(lambda *_: _raise(busy("could not be reached")))
     here = replace(RECORD, uploads=False)
-    summary = ask(Clips().asked(20), labeler, here, PROMPT, store, FAST)
+    summary = ask(Clips().asked(20), Inquiry(labeler, here, PROMPT, store, FAST))
     assert "5 questions in a row ended in error: could not be reached" in summary.stopped
     assert len(labeler.asked) < 20 * FAST.attempts / 2
     sealed = Scripted(lambda *_: _raise(CallError("the truth is sealed")))  # no fault of a server
     other = replace(here, key="cd" * 32)
-    assert ask(Clips().asked(20), sealed, other, PROMPT, store, FAST).statuses == {"error": 20}
+    inquiry = Inquiry(sealed, other, PROMPT, store, FAST)
+    assert ask(Clips().asked(20), inquiry).statuses == {"error": 20}
 
 
 def test_what_cannot_be_deleted_at_the_service_is_told(store: LabelStore) -> None:

@@ -14,8 +14,9 @@ import pytest
 from emoframe.core.errors import ComponentError, DataError
 from emoframe.labelling import CallError, Question, Reply, Usage
 from emoframe.weak_labels.asking import batch as module
-from emoframe.weak_labels.asking.ask import Asked, Summary
+from emoframe.weak_labels.asking.ask import Summary
 from emoframe.weak_labels.asking.batch import collect, submit
+from emoframe.weak_labels.asking.inquiry import Asked, Inquiry
 from emoframe.weak_labels.asking.limits import How
 from emoframe.weak_labels.store import LabelStore, LabelStoreError
 
@@ -27,7 +28,7 @@ sys.modules["scripted"] = scripted
 _spec.loader.exec_module(scripted)
 Clips = scripted.Clips
 COST, PROMPT, RECORD, said = scripted.COST, scripted.PROMPT, scripted.RECORD, scripted.said
-HOW = How()
+HOW = How(grace_s=0.0)
 
 
 class Killed(BaseException):
@@ -85,13 +86,13 @@ CLIPS = Clips().asked(4)
 def sent(
     store: LabelStore, service: Service, how: How = HOW, clips: list[Asked] = CLIPS
 ) -> Summary:
-    return submit(clips, service, RECORD, PROMPT, store, how)
+    return submit(clips, Inquiry(service, RECORD, PROMPT, store, how))
 
 
-def fetched(store: LabelStore, service: Service) -> Summary:
+def fetched(store: LabelStore, service: Service, how: How = HOW) -> Summary:
     """Look again, as another process would."""
     known = {one.clip: one for one in CLIPS}
-    return collect(known, service, RECORD, PROMPT, store)
+    return collect(known, Inquiry(service, RECORD, PROMPT, store, how))
 
 
 def test_a_batch_is_reserved_submitted_and_collected_at_its_own_price(store: LabelStore) -> None:
@@ -141,6 +142,27 @@ def test_a_kill_around_the_submission_neither_loses_nor_doubles_a_batch(
     assert len(service.names) == 1
 
 
+@pytest.mark.parametrize("dies", ["before", "after"])
+def test_a_batch_that_is_listed_late_is_not_submitted_a_second_time(
+    store: LabelStore, dies: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a while has passed since it was begun, not to be listed does not mean not to be."""
+    service, patient = Service(), replace(HOW, grace_s=600.0)
+    service.dies = dies
+    with pytest.raises(Killed):
+        sent(store, service)
+    service.dies, service.done = "", {"jobs/1"}
+    with monkeypatch.context() as late:
+        late.setattr(service, "find", lambda name: None)
+        found = fetched(store, service, patient)
+        assert (found.pending, found.statuses) == (4, {})
+        assert "the service does not list it yet; unless it does, it is given up" in found.notes[0]
+        assert "in 10 minutes; run again later with --batch" in found.notes[0]
+    assert len(store.calls("open")) == 4, "its questions are not to be asked by anybody else"
+    found = fetched(store, service, patient)
+    assert found.statuses == ({"ok": 4} if dies == "after" else {})
+
+
 def test_a_kill_while_answers_are_taken_in_stores_each_once(
     store: LabelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +195,8 @@ def test_what_failed_in_a_batch_ends_in_a_status_and_is_free_again(store: LabelS
     service.done = {"jobs/1"}
     assert fetched(store, service).statuses == {"ok": 2, "quota": 1, "error": 1}
     assert [one.reason for one in store.calls("unknown")] == ["lost"]
-    assert len(store.answered(PROMPT.hash, RECORD.key)) == 2
+    ended = store.statuses(PROMPT.hash, RECORD.key)
+    assert sorted(ended.values()) == ["error", "ok", "ok", "quota"]
 
 
 def test_a_batch_that_the_service_gave_up_ends_its_questions(store: LabelStore) -> None:
@@ -244,9 +267,22 @@ def test_long_lists_are_cut_and_no_more_clips_are_open_at_a_time(
     monkeypatch.setattr(module, "MOST_QUESTIONS", 4)
     service, clips = Service(), Clips(broken=[0])
     summary = sent(store, service, clips=clips.asked(5, samples=2))
-    assert [len(one) for one in service.jobs.values()] == [2, 4, 2]
+    assert [len(one) for one in service.jobs.values()] == [4, 4]
     assert (summary.pending, summary.statuses) == (8, {"error": 2})
     assert (clips.most, clips.now) == (2, 0)
+
+
+def test_no_more_is_rendered_for_a_batch_than_has_room(
+    store: LabelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clips of 40 bytes where a batch may take 100: a third one is the last."""
+    monkeypatch.setattr(module, "MOST_BYTES", 100)
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"x" * 40)
+    clips = Clips(film=film)
+    summary = sent(store, service := Service(), clips=clips.asked(7, samples=2))
+    assert [len(one) for one in service.jobs.values()] == [6, 6, 2]
+    assert (summary.pending, clips.most, clips.now) == (14, 3, 0)
 
 
 def test_a_question_that_cannot_be_counted_costs_itself_alone(store: LabelStore) -> None:
@@ -276,7 +312,7 @@ def test_answers_are_taken_in_though_their_clips_cannot_be_opened_any_more(
     sent(store, service)
     service.done = {"jobs/1"}
     known = {one.clip: replace(one, glimpsed=gone) for one in CLIPS}
-    assert collect(known, service, RECORD, PROMPT, store).statuses == {"ok": 4}
+    assert collect(known, Inquiry(service, RECORD, PROMPT, store)).statuses == {"ok": 4}
 
 
 def test_a_store_that_cannot_be_written_is_no_trouble_of_the_service(
@@ -313,11 +349,11 @@ def test_batches_of_others_are_left_alone(store: LabelStore) -> None:
     sent(store, service)
     service.done = {"jobs/1"}
     other = replace(RECORD, key="cd" * 32)
-    assert collect({}, service, other, PROMPT, store) == Summary()
-    assert collect({}, service, RECORD, replace(PROMPT, text="?"), store) == Summary()
-    assert collect({}, service, RECORD, PROMPT, store).statuses == {"ok": 4}
+    assert collect({}, Inquiry(service, other, PROMPT, store)) == Summary()
+    assert collect({}, Inquiry(service, RECORD, replace(PROMPT, text="?"), store)) == Summary()
+    assert collect({}, Inquiry(service, RECORD, PROMPT, store)).statuses == {"ok": 4}
 
 
 def test_a_labeler_without_batches_says_so(store: LabelStore) -> None:
     with pytest.raises(DataError, match="takes no batches.*leave --batch out"):
-        submit(CLIPS, scripted.Scripted(), RECORD, PROMPT, store)
+        submit(CLIPS, Inquiry(scripted.Scripted(), RECORD, PROMPT, store))

@@ -20,6 +20,7 @@ from av.bitstream import BitStreamFilterContext
 
 from emoframe.core.errors import DataError
 from emoframe.labelling import Show
+from emoframe.perception.mp4 import encode
 from emoframe.perception.video import probe, read, video_hash
 from emoframe.records import Frames, Keypoints
 from emoframe.weak_labels.shown import film
@@ -271,7 +272,7 @@ def test_where_the_person_is_not_seen_nothing_is_shown_of_the_frame(make_video: 
 def test_a_blurred_face_is_a_few_patches_and_so_is_everybody_else(odd: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (12, 48, 64, 3), dtype=np.uint8)
     video = odd / "noise.mp4"
-    film.encode(((rgb, t / 25) for t, rgb in enumerate(noise)), video)
+    encode(((rgb, t / 25) for t, rgb in enumerate(noise)), video)
     with opened(video, Show(faces="blur"), someone(12)) as clip:
         shown, source = everything(clip.path), everything(video)
 
@@ -385,7 +386,7 @@ def test_a_full_disk_is_a_sentence() -> None:
             yield np.random.default_rng(t).integers(0, 255, (96, 96, 3), dtype=np.uint8), t / 25
 
     with pytest.raises(DataError, match="make room, or set TMPDIR"):
-        film.encode(pictures(), Path("/dev/full"))
+        encode(pictures(), Path("/dev/full"))
 
 
 def test_the_real_clips_are_shown_whole(shared: Path) -> None:

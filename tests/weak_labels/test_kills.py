@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 
 from emoframe.weak_labels.asking.ask import Summary, ask
+from emoframe.weak_labels.asking.inquiry import Inquiry
 from emoframe.weak_labels.asking.limits import How
 from emoframe.weak_labels.asking.plan import left
 from emoframe.weak_labels.database import Database
@@ -59,7 +60,7 @@ def label(store: Path, url: str, count: int, seconds: float = 0.0) -> Summary:
     with LabelStore(store) as labels:
         labels.orphaned()
         wanted = left(scripted.Clips().asked(count), labels, RECORD, PROMPT)
-        return ask(wanted, labeler, RECORD, PROMPT, labels, how)
+        return ask(wanted, Inquiry(labeler, RECORD, PROMPT, labels, how))
 
 
 def content(store: Path) -> list[tuple[Any, ...]]:

@@ -98,7 +98,9 @@ def test_it_describes_and_abstains(smile: Keypoints) -> None:
     assert found.evidence == ()
     assert not found.simulated
     assert {(unit.system, unit.code) for unit in found.units} >= {("FACS", "12"), ("FACS", "25")}
-    assert "lip corners pulled out and up from 2.0 s to 4.0 s" in found.rationale_no_verdict
+    assert "2.0 to 4.0 s: FACS 12 Lip Corner Puller: lip corners pulled out and up." in (
+        found.rationale_no_verdict
+    ), "its times are told once"
     assert found.notes == ()
 
 

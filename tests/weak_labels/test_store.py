@@ -124,12 +124,12 @@ def test_an_answer_that_ended_its_question_beats_one_that_did_not(
 ) -> None:
     quota = {"status": "quota", "reply": None, "label": None}
     store.settle(store.reserve(parts.key, 0), parts.answer(**quota))
-    assert store.answered(parts.prompt.hash, parts.labeler.key) == set()
+    assert store.statuses(parts.prompt.hash, parts.labeler.key) == {parts.key: "quota"}
     store.settle(store.reserve(parts.key, 0), parts.answer())
     store.settle(store.reserve(parts.key, 0), parts.answer(**quota))
     assert [one.status for one in store.answers()] == ["ok"]
-    assert store.answered(parts.prompt.hash, parts.labeler.key) == {parts.key}
-    assert store.answered(parts.prompt.hash, "00") == set()
+    assert store.statuses(parts.prompt.hash, parts.labeler.key) == {parts.key: "ok"}
+    assert store.statuses(parts.prompt.hash, "00") == {}
 
 
 def test_spent_is_what_was_settled_and_at_its_bound_what_is_open_or_unknown(
@@ -316,7 +316,7 @@ def test_where_nothing_can_be_written_the_answer_is_told_whole(
     assert caught.value.kept.answer == answer
     line = str(caught.value).splitlines()[-1]
     (tmp_path / "rescued.jsonl").write_text(line)
-    from emoframe.weak_labels.exchange.transfer import import_file
+    from emoframe.weak_labels.exchange.intake import import_file
 
     assert import_file(store, tmp_path / "rescued.jsonl").new["answers"] == 1
     assert store.answers() == [answer]

@@ -11,40 +11,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
-from emoframe.labelling import CallError, Clip, Prompt, Status, Usage
-from emoframe.weak_labels.asking.calls import Caller, add, check_price, sentence
-from emoframe.weak_labels.asking.limits import Halt, How, StoppedError, heeding_signals
-from emoframe.weak_labels.rows import Answer, LabelerRecord
-from emoframe.weak_labels.store import LabelStore
+from emoframe.labelling import CallError, Clip, Status, Usage
+from emoframe.weak_labels.asking.calls import Caller, add, check_price, give_up, sentence
+from emoframe.weak_labels.asking.inquiry import Asked, Inquiry, Listener, OnRow
+from emoframe.weak_labels.asking.limits import Halt, StoppedError, heeding_signals
+from emoframe.weak_labels.rows import Answer
 
 MOST_IN_A_ROW = 5
 """After so many questions in a row that end the same way without an answer, asking stops."""
-OpenClip = Callable[[], AbstractContextManager[Clip]]
-OnRow = Callable[["Asked", Answer], None]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be asked about one clip.
-
-    Attributes:
-        item: What its data set calls it; told to the user alone.
-        clip: Its key.
-        samples: Numbers of the answers that are wanted.
-        opened: Renders it, for as long as the block runs.
-        glimpsed: Opens it without its pictures, which is fast: for its length.
-    """
-
-    item: str
-    clip: str
-    samples: tuple[int, ...]
-    opened: OpenClip
-    glimpsed: OpenClip
 
 
 @dataclass(frozen=True)
@@ -88,44 +67,30 @@ def counted(answer: Answer) -> Summary:
     return Summary({answer.status: 1}, answer.calls, usage, answer.usd or 0.0)
 
 
-def ask(
-    questions: Iterable[Asked],
-    labeler: Any,
-    record: LabelerRecord,
-    prompt: Prompt,
-    store: LabelStore,
-    how: How | None = None,
-    on_row: OnRow = lambda asked, answer: None,
-    on_halt: Callable[[str], None] = lambda why: None,
-) -> Summary:
+def ask(questions: Iterable[Asked], inquiry: Inquiry, listener: Listener | None = None) -> Summary:
     """Ask, and store every answer as soon as it is there.
 
     Args:
         questions: What to ask, taken one after the other as threads become free.
-        labeler: Who is asked; closed at the end.
-        record: What the store calls it.
-        prompt: What is asked.
-        store: Where answers go.
-        how: Limits.
-        on_row: Told of each question as it ends, by one thread at a time.
-        on_halt: Told why nothing more is sent, before calls in flight have ended; and then, what
-            else broke, since that may say where an answer is.
+        inquiry: Whom and what; the labeler is closed at the end.
+        listener: Who is told how it goes.
 
     Raises:
         DataError: There is a budget and no price.
         ComponentError: The labeler cannot work at all.
         EmoframeError: The store cannot be written.
     """
-    halt, how = Halt(on_halt), how or How()
-    check_price(record, how)
-    store.add_prompt(prompt)
-    store.add_labeler(record)
-    work = _Work(questions, Caller(labeler, record, prompt, store, how, halt), on_row)
+    listener = listener or Listener()
+    halt = Halt(listener.on_halt)
+    check_price(inquiry.record, inquiry.how)
+    inquiry.store.add_prompt(inquiry.prompt)
+    inquiry.store.add_labeler(inquiry.record)
+    work = _Work(questions, Caller(inquiry, halt), listener.on_row)
     with heeding_signals(halt):
-        work.run(how.concurrency)
+        work.run(inquiry.how.concurrency)
     if work.broken:
         for other in list(dict.fromkeys(map(str, work.broken)))[1:]:
-            on_halt(other)
+            listener.on_halt(other)
         raise work.broken[0]
     return work.done + Summary(stopped=halt.why)
 
@@ -199,7 +164,7 @@ class _Work:
             for thread in threads:
                 while thread.is_alive():  # a signal that reached another thread is heeded between
                     thread.join(0.5)
-        except BaseException as error:  # no room for a thread; a signal that could not be told
+        except BaseException as error:  # no room for a thread
             self.caller.halt.call(f"stopped: {sentence(error)}")
             for thread in threads:
                 if thread.ident is not None:
@@ -238,8 +203,8 @@ class _Work:
             try:
                 clip = shared.clip()
             except Exception as error:
-                key = self.caller.key(shared.asked.clip, sample)
-                answer = self.caller.give_up(key, CallError(sentence(error)))
+                key = self.caller.inquiry.key(shared.asked.clip, sample)
+                answer = give_up(self.caller.inquiry, key, CallError(sentence(error)))
             else:
                 answer = self.caller.ask(clip, sample)
         finally:
@@ -260,7 +225,9 @@ class _Work:
     def _look_for_a_row(self, answer: Answer) -> None:
         """Stop instead of hammering at a service that answers nobody."""
         quota = answer.status == "quota"
-        tried = answer.calls > (0 if self.caller.record.uploads else 1)  # or it is of this clip
+        tried = answer.calls > (
+            0 if self.caller.inquiry.record.uploads else 1
+        )  # or it is of this clip
         if not quota and not (answer.status == "error" and tried):
             self._same.clear()
             return
@@ -273,7 +240,7 @@ class _Work:
             )
 
     def _close(self, shared: _OpenClip) -> None:
-        if wrong := shared.close(self.caller.labeler):
+        if wrong := shared.close(self.caller.inquiry.labeler):
             with self._telling:
                 self.done += Summary(notes=wrong)
 
@@ -281,7 +248,7 @@ class _Work:
         """Let go of all that is still open, and of the labeler."""
         for shared in list(self._open):
             self._close(shared)
-        self.done += Summary(notes=shut(self.caller.labeler))
+        self.done += Summary(notes=shut(self.caller.inquiry.labeler))
 
 
 def shut(labeler: Any) -> tuple[str, ...]:

@@ -4,28 +4,37 @@ Decided here: a batch is in the store, under a name of its own, before anything 
 or sent. So after a kill it is known what to look for: a batch that the service knows by its name is
 taken over, one that it does not know was never submitted, and its questions are free again. Nothing
 is submitted twice. Uploads of a batch are left to the service to drop, since who collects it may be
-another process than who sent it.
+another process than who sent it. A service may list a new batch a little late: one that was not
+seen to arrive counts as never submitted only after a while (`How.grace_s`).
 """
 
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
-from itertools import islice
+from datetime import UTC, datetime
 from typing import Any
 
 from emoframe.core.errors import ComponentError, DataError
-from emoframe.labelling import CallError, Clip, Prompt, Question, Reply
-from emoframe.weak_labels.asking.ask import Asked, OnRow, Summary, counted, shut
-from emoframe.weak_labels.asking.calls import Caller, broken, check_price, judged, price, sentence
-from emoframe.weak_labels.asking.limits import Halt, How
-from emoframe.weak_labels.rows import Answer, Batch, LabelerRecord, QuestionKey
-from emoframe.weak_labels.store import BudgetError, LabelStore
+from emoframe.labelling import CallError, Clip, Question, Reply
+from emoframe.weak_labels.asking.ask import Summary, counted, shut
+from emoframe.weak_labels.asking.calls import (
+    broken,
+    check_price,
+    give_up,
+    judged,
+    price,
+    sentence,
+)
+from emoframe.weak_labels.asking.inquiry import Asked, Inquiry, Listener
+from emoframe.weak_labels.rows import Answer, Batch, QuestionKey
+from emoframe.weak_labels.store import BudgetError
 
-MOST_QUESTIONS = 100
-"""Of one batch: so many clips are rendered at a time."""
+MOST_QUESTIONS, MOST_BYTES = 100, 2 << 30
+"""Of one batch: its clips are rendered all at once, so many, and so large on the disk."""
 METHODS = ("submit", "find", "collect")
 
 
@@ -43,84 +52,65 @@ def check_batches(labeler: Any) -> None:
 
 
 def collect(
-    questions: Mapping[str, Asked],
-    labeler: Any,
-    record: LabelerRecord,
-    prompt: Prompt,
-    store: LabelStore,
-    how: How | None = None,
-    on_row: OnRow = lambda asked, answer: None,
+    questions: Mapping[str, Asked], inquiry: Inquiry, listener: Listener | None = None
 ) -> Summary:
     """Fetch the answers of every batch that is done, and say which are not.
 
     Args:
         questions: What is known of each clip, by its key.
-        labeler: Who was asked.
-        record: What the store calls it.
-        prompt: What was asked.
-        store: Where answers go.
-        how: Limits.
-        on_row: Told of each question as it ends.
+        inquiry: Whom and what.
+        listener: Who is told of each question as it ends.
 
     Raises:
         DataError: The labeler takes no batches.
         EmoframeError: The store cannot be written.
     """
-    check_batches(labeler)
-    desk = _Desk(Caller(labeler, record, prompt, store, how or How(), Halt()), on_row)
-    for batch in store.batches(open_only=True):
-        if batch.labeler == record.key and {key.prompt for key in batch.keys} == {prompt.hash}:
+    check_batches(inquiry.labeler)
+    desk = _Desk(inquiry, listener or Listener())
+    for batch in inquiry.store.batches(open_only=True):
+        prompts = {key.prompt for key in batch.keys}
+        if batch.labeler == inquiry.record.key and prompts == {inquiry.prompt.hash}:
             desk.fetch(batch, questions)
     return desk.done
 
 
 def submit(
-    questions: Iterable[Asked],
-    labeler: Any,
-    record: LabelerRecord,
-    prompt: Prompt,
-    store: LabelStore,
-    how: How | None = None,
-    on_row: OnRow = lambda asked, answer: None,
+    questions: Iterable[Asked], inquiry: Inquiry, listener: Listener | None = None
 ) -> Summary:
     """Send questions in batches, up to the budget; `collect` fetches the answers another time.
 
     Args:
         questions: What to ask; nothing that waits in a batch already.
-        labeler: Who is asked; closed at the end.
-        record: What the store calls it.
-        prompt: What is asked.
-        store: Where the batches are remembered.
-        how: Limits.
-        on_row: Told of each question that could not be put.
+        inquiry: Whom and what; the labeler is closed at the end.
+        listener: Who is told of each question that could not be put.
 
     Raises:
-        DataError: The labeler takes no batches.
+        DataError: The labeler takes no batches, or there is a budget and no price.
         EmoframeError: The store cannot be written.
     """
-    check_batches(labeler)
-    check_price(record, how := how or How())
-    store.add_prompt(prompt)
-    store.add_labeler(record)
-    desk = _Desk(Caller(labeler, record, prompt, store, how, Halt()), on_row)
-    pairs = ((asked, sample) for asked in questions for sample in asked.samples)
-    while not desk.done.stopped and (chunk := list(islice(pairs, MOST_QUESTIONS))):
-        desk.send(chunk)
-    return desk.done + Summary(notes=shut(labeler))
+    check_batches(inquiry.labeler)
+    check_price(inquiry.record, inquiry.how)
+    inquiry.store.add_prompt(inquiry.prompt)
+    inquiry.store.add_labeler(inquiry.record)
+    desk = _Desk(inquiry, listener or Listener())
+    waiting = deque((asked, sample) for asked in questions for sample in asked.samples)
+    while waiting and not desk.done.stopped:
+        desk.send(waiting)
+    return desk.done + Summary(notes=shut(inquiry.labeler))
 
 
 @dataclass
 class _Desk:
     """Sends and fetches batches, and counts what became of their questions."""
 
-    caller: Caller
-    on_row: OnRow
+    inquiry: Inquiry
+    listener: Listener
     done: Summary = field(default_factory=Summary)
 
-    def send(self, chunk: Sequence[tuple[Asked, int]]) -> None:
-        """Submit one batch of the questions that can be put and paid for."""
+    def send(self, waiting: deque[tuple[Asked, int]]) -> None:
+        """Submit one batch of the first questions that can be put and paid for."""
         with ExitStack() as stack:
-            questions, prices = self._opened(chunk, stack)
+            questions, prices = self._opened(waiting, stack)
             name, keys = self._reserve(questions, prices)
             if not keys:
                 return
@@ -132,13 +122,13 @@ class _Desk:
             if isinstance(job, CallError):
                 self._not_sent(name, keys, job)
                 return
-            self.caller.store.set_job(name, job)
+            self.inquiry.store.set_job(name, job)
             said = f"batch {name}: {len(keys)} questions were submitted as {job}"
             self.done += Summary(notes=(said,), pending=len(keys))
 
     def _call(self, method: str, *given: Any) -> Any:
         """Call a labeler; what goes wrong is returned, unless it cannot work at all."""
-        labeler = self.caller.labeler
+        labeler = self.inquiry.labeler
         try:
             return getattr(labeler, method)(*given)
         except ComponentError:
@@ -149,20 +139,28 @@ class _Desk:
             return CallError(str(broken(labeler, method, error)), paid=True)
 
     def _opened(
-        self, chunk: Sequence[tuple[Asked, int]], stack: ExitStack
+        self, waiting: deque[tuple[Asked, int]], stack: ExitStack
     ) -> tuple[list[Question], list[float]]:
-        """Render the clips and count the dollars; what cannot be put is an answer of its own."""
+        """Take as many questions as make a batch, render their clips and count the dollars.
+
+        What cannot be put is an answer of its own.
+        """
         clips: dict[str, Clip] = {}
-        questions, dollars = list[Question](), list[float]()
-        for asked, sample in chunk:
+        questions, dollars, size = list[Question](), list[float](), 0
+        while waiting and len(questions) < MOST_QUESTIONS:
+            asked, sample = waiting[0]
+            if size >= MOST_BYTES and asked.clip not in clips:
+                break
+            waiting.popleft()
             try:
                 if asked.clip not in clips:
-                    clips[asked.clip] = stack.enter_context(asked.opened())
-                question = Question(clips[asked.clip], self.caller.prompt, sample)
-                usd = price(self.caller.labeler, question, self.caller.how.prices, batch=True)
+                    clips[asked.clip] = clip = stack.enter_context(asked.opened())
+                    size += clip.path.stat().st_size if clip.path else 0
+                question = Question(clips[asked.clip], self.inquiry.prompt, sample)
+                usd = price(self.inquiry, question, batch=True)
             except Exception as error:  # a broken file costs its own questions alone
-                key = self.caller.key(asked.clip, sample)
-                self._tell(asked, self.caller.give_up(key, CallError(sentence(error))))
+                key = self.inquiry.key(asked.clip, sample)
+                self._tell(asked, give_up(self.inquiry, key, CallError(sentence(error))))
                 continue
             questions.append(question)
             dollars.append(usd or 0.0)
@@ -172,15 +170,15 @@ class _Desk:
         self, questions: Sequence[Question], dollars: Sequence[float]
     ) -> tuple[str, list[QuestionKey]]:
         """Enter a batch, then each of its calls as far as the budget goes; say what is in it."""
-        store, labeler = self.caller.store, self.caller.record.key
-        keys = [self.caller.key(one.clip.key, one.sample) for one in questions]
+        store, labeler = self.inquiry.store, self.inquiry.record.key
+        keys = [self.inquiry.key(one.clip.key, one.sample) for one in questions]
         name, fits = _new_name(), 0
         if not keys:
             return name, keys
         store.add_batch(name, labeler, keys)
         try:
             for key, usd in zip(keys, dollars, strict=True):
-                store.reserve(key, usd, self.caller.how.budget)
+                store.reserve(key, usd, self.inquiry.how.budget)
                 fits += 1
         except BudgetError as error:
             self.done += Summary(stopped=str(error))
@@ -204,27 +202,19 @@ class _Desk:
     def _free(self, name: str, keys: Sequence[QuestionKey], reason: str) -> None:
         """End a batch whose questions never were put, and their calls."""
         for call in self._calls(keys).values():
-            self.caller.store.fail(call, reason, False)
-        self.caller.store.close_batch(name)
+            self.inquiry.store.fail(call, reason, False)
+        self.inquiry.store.close_batch(name)
 
     def _calls(self, keys: Sequence[QuestionKey]) -> dict[QuestionKey, int]:
         """Return the call in flight of each question."""
-        wanted = set(keys)
-        return {one.key: one.id for one in self.caller.store.calls("open") if one.key in wanted}
+        wanted, calls = set(keys), self.inquiry.store.calls("open")
+        return {one.key: one.id for one in calls if one.key in wanted}
 
     def fetch(self, batch: Batch, questions: Mapping[str, Asked]) -> None:
         """Take the answers of a batch in, if it is done."""
-        job = batch.job or self._call("find", batch.name)
-        if isinstance(job, CallError):
-            self._wait(batch, f"cannot be asked for now ({job})")
-            return
+        job = batch.job or self._arrived(batch)
         if job is None:
-            why = f"batch {batch.name} never reached the service"
-            self._free(batch.name, batch.keys, why)
-            self.done += Summary(notes=(f"{why}; its questions are asked anew",))
             return
-        if batch.job is None:
-            self.caller.store.set_job(batch.name, job)
         replies = self._call("collect", job)
         if isinstance(replies, CallError):
             if not self._is_lost(batch, replies):
@@ -235,6 +225,24 @@ class _Desk:
             self._wait(batch, "is not done")
             return
         self._take(batch, replies, questions)
+
+    def _arrived(self, batch: Batch) -> str | None:
+        """Look for a batch that was not seen to arrive; one that never did is given up."""
+        job = self._call("find", batch.name)
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(batch.at)).total_seconds()
+        if isinstance(job, CallError):
+            self._wait(batch, f"cannot be asked for now ({job})")
+        elif job is not None:
+            self.inquiry.store.set_job(batch.name, job)
+            return job
+        elif (left_s := self.inquiry.how.grace_s - age_s) > 0:
+            why = "was not seen to arrive, and the service does not list it yet"
+            self._wait(batch, f"{why}; unless it does, it is given up in {left_s / 60:.0f} minutes")
+        else:
+            why = f"batch {batch.name} never reached the service"
+            self._free(batch.name, batch.keys, why)
+            self.done += Summary(notes=(f"{why}; its questions are asked anew",))
+        return None
 
     def _is_lost(self, batch: Batch, error: CallError) -> bool:
         """Say whether what was paid for is known to be lost.
@@ -263,18 +271,18 @@ class _Desk:
             reply = replies[n] if n < len(replies) else lacking
             asked = questions.get(key.clip)
             if isinstance(reply, Reply):
-                answer = judged(self.caller, key, reply, _duration_s(asked), batch=True)
-                self.caller.store.settle(calls[key], answer)
+                answer = judged(self.inquiry, key, reply, _duration_s(asked), batch=True)
+                self.inquiry.store.settle(calls[key], answer)
             else:
-                self.caller.store.fail(calls[key], str(reply), reply.paid)
-                answer = self.caller.give_up(key, reply, 1)
+                self.inquiry.store.fail(calls[key], str(reply), reply.paid)
+                answer = give_up(self.inquiry, key, reply, 1)
             self._tell(asked, answer)
-        self.caller.store.close_batch(batch.name)
+        self.inquiry.store.close_batch(batch.name)
 
     def _tell(self, asked: Asked | None, answer: Answer) -> None:
         self.done += counted(answer)
         if asked:  # a clip may have left its data set since it was asked about
-            self.on_row(asked, answer)
+            self.listener.on_row(asked, answer)
 
 
 def _new_name() -> str:

@@ -21,12 +21,13 @@ from tenacity import (
 )
 
 from emoframe.core.errors import ComponentError, DataError, EmoframeError
-from emoframe.labelling import CallError, Clip, Prompt, Question, Reply, Status, Usage
+from emoframe.labelling import CallError, Clip, Question, Reply, Status, Usage
 from emoframe.weak_labels.answers.parse import parse
+from emoframe.weak_labels.asking.inquiry import Inquiry
 from emoframe.weak_labels.asking.limits import Halt, How, Pause, StoppedError
-from emoframe.weak_labels.asking.price import Table, cost, no_price
+from emoframe.weak_labels.asking.price import cost, no_price
 from emoframe.weak_labels.rows import Answer, Contents, Kept, LabelerRecord, QuestionKey, now
-from emoframe.weak_labels.store import BudgetError, LabelStore
+from emoframe.weak_labels.store import BudgetError
 
 LONGEST_WAIT_S = 600.0
 """A server that asks to wait longer is asked again by the next run."""
@@ -38,19 +39,11 @@ class Caller:
     """Puts questions, from several threads.
 
     Args:
-        labeler: Who is asked.
-        record: What the store calls it.
-        prompt: What is asked.
-        store: Where answers go.
-        how: Limits.
+        inquiry: Whom and what.
         halt: Tells when to stop.
     """
 
-    labeler: Any
-    record: LabelerRecord
-    prompt: Prompt
-    store: LabelStore
-    how: How
+    inquiry: Inquiry
     halt: Halt
     pause: Pause = field(default_factory=Pause)
     _room: threading.Condition = field(default_factory=threading.Condition)
@@ -64,22 +57,22 @@ class Caller:
             ComponentError: The labeler cannot work at all.
             EmoframeError: The store cannot be written.
         """
-        question = Question(clip, self.prompt, sample)
-        key, asked_at = self.key(clip.key, sample), now()
+        question = Question(clip, self.inquiry.prompt, sample)
+        key, asked_at = self.inquiry.key(clip.key, sample), now()
         attempts = 0
 
         def attempt() -> tuple[int, Reply]:
             nonlocal attempts
             self.pause.wait(self.halt)
-            call = self._reserve(key, price(self.labeler, question, self.how.prices) or 0.0)
+            call = self._reserve(key, price(self.inquiry, question) or 0.0)
             attempts += 1
             return call, self._call(call, question)
 
         backoff = wait_exponential_jitter(
-            self.how.backoff_s, MOST_BACKOFF_S, jitter=self.how.backoff_s
+            self.inquiry.how.backoff_s, MOST_BACKOFF_S, jitter=self.inquiry.how.backoff_s
         )
         retrying = Retrying(
-            stop=stop_after_attempt(self.how.attempts),
+            stop=stop_after_attempt(self.inquiry.how.attempts),
             wait=lambda state: self._wait(backoff(state), state),
             retry=retry_if_exception(_may_succeed_later),
             sleep=self.halt.sleep,
@@ -88,34 +81,20 @@ class Caller:
         try:
             call, reply = retrying(attempt)
         except CallError as error:
-            return self.give_up(key, error, attempts, asked_at)
+            return give_up(self.inquiry, key, error, attempts, asked_at)
         try:
-            answer = judged(self, key, reply, clip.duration_s)
+            answer = judged(self.inquiry, key, reply, clip.duration_s)
             answer = replace(answer, calls=attempts, asked_at=asked_at)
-            self.store.settle(call, answer)
+            self.inquiry.store.settle(call, answer)
         finally:
             self._landed()
         return answer
-
-    def give_up(
-        self, key: QuestionKey, error: CallError, calls: int = 0, asked_at: str = ""
-    ) -> Answer:
-        """Store that a question ended without a reply; what its calls cost is entered already."""
-        asked_at, versions = asked_at or now(), self.record.versions
-        status = cast("Status", error.status)
-        lost = Answer(key, status, str(error), None, None, 0.0, calls, asked_at, now(), versions)
-        self.store.merge(Contents(answers=(Kept(lost),)))  # it belongs to no call
-        return lost
-
-    def key(self, clip: str, sample: int) -> QuestionKey:
-        """Name a question."""
-        return QuestionKey(clip, self.prompt.hash, self.record.key, sample)
 
     def _call(self, call: int, question: Question) -> Reply:
         """Put a question once; a call that brings no reply is entered as such."""
         try:
             self.pause.wait(self.halt)  # it may have begun while the call was entered
-            reply = self.labeler.ask(question)
+            reply = self.inquiry.labeler.ask(question)
             if not isinstance(reply, Reply):
                 raise TypeError(f"it returned {type(reply).__name__}, which is no Reply")
         except (StoppedError, ComponentError) as error:  # a halt, or what it needs is missing
@@ -123,22 +102,22 @@ class Caller:
             raise
         except CallError as error:
             if error.status == "quota" and _may_succeed_later(error):
-                self.pause.extend(error.after_s or self.how.backoff_s)
+                self.pause.extend(error.after_s or self.inquiry.how.backoff_s)
             self._failed(call, str(error), error.paid)
             raise
         except Exception as error:  # whatever the code of a plugin does; nobody else may suffer
-            fault = broken(self.labeler, "ask", error)
+            fault = broken(self.inquiry.labeler, "ask", error)
             unsent = isinstance(error, DataError)  # the clip could not be read
-            self._failed(call, str(fault), paid=bool(self.record.model) and not unsent)
+            self._failed(call, str(fault), paid=bool(self.inquiry.record.model) and not unsent)
             raise fault from error
         except BaseException as error:  # whoever waits for room would wait for ever
-            self._failed(call, f"was broken off ({error!r})", paid=bool(self.record.model))
+            self._failed(call, f"was broken off ({error!r})", paid=bool(self.inquiry.record.model))
             raise
         return reply
 
     def _failed(self, call: int, reason: str, paid: bool) -> None:
         try:
-            self.store.fail(call, reason, paid)
+            self.inquiry.store.fail(call, reason, paid)
         finally:
             self._landed()
 
@@ -148,7 +127,7 @@ class Caller:
             while True:
                 self.halt.sleep(0)
                 try:
-                    call = self.store.reserve(key, usd, self.how.budget)
+                    call = self.inquiry.store.reserve(key, usd, self.inquiry.how.budget)
                 except BudgetError as error:
                     if not self._flying:
                         self.halt.call(str(error))
@@ -173,39 +152,49 @@ class Caller:
         return seconds
 
 
+def give_up(
+    inquiry: Inquiry, key: QuestionKey, error: CallError, calls: int = 0, asked_at: str = ""
+) -> Answer:
+    """Store that a question ended without a reply; what its calls cost is entered already."""
+    asked_at, versions = asked_at or now(), inquiry.record.versions
+    status = cast("Status", error.status)
+    lost = Answer(key, status, str(error), None, None, 0.0, calls, asked_at, now(), versions)
+    inquiry.store.merge(Contents(answers=(Kept(lost),)))  # it belongs to no call
+    return lost
+
+
 def judged(
-    caller: Caller, key: QuestionKey, reply: Reply, duration_s: float, *, batch: bool = False
+    inquiry: Inquiry, key: QuestionKey, reply: Reply, duration_s: float, *, batch: bool = False
 ) -> Answer:
     """Make an answer of a reply; what was paid for is kept, whatever it holds."""
     try:
         status, reason, label = parse(
-            reply, caller.prompt, duration_s, simulated=caller.record.simulated
+            reply, inquiry.prompt, duration_s, simulated=inquiry.record.simulated
         )
     except Exception as error:  # a reply is from outside, and no fault in reading it may lose it
         status, label = "unparsable", None
         reason = f"the answer could not be read ({type(error).__name__}: {error}); it is kept"
-    model, stamp, versions = caller.record.model, now(), caller.record.versions
-    usd = cost(model, reply.usage, batch, caller.how.prices)
+    model, stamp, versions = inquiry.record.model, now(), inquiry.record.versions
+    usd = cost(model, reply.usage, batch, inquiry.how.prices)
     if model and reply.usage == Usage():
         usd = None  # tokens that nobody counted are not free: the call stays at its bound
     return Answer(key, status, reason, reply, label, usd, 1, stamp, stamp, versions)
 
 
-def price(
-    labeler: Any, question: Question, prices: Table | None, *, batch: bool = False
-) -> float | None:
+def price(inquiry: Inquiry, question: Question, *, batch: bool = False) -> float | None:
     """Return the most US dollars that a question can cost; None where nobody knows.
 
     Raises:
         CallError: The labeler cannot say of how many tokens.
     """
+    labeler = inquiry.labeler
     if not labeler.model:
         return 0.0
     try:
         usage = labeler.tokens(question)
     except Exception as error:  # as for `ask`
         raise broken(labeler, "tokens", error) from error
-    return cost(labeler.model, usage, batch, prices)
+    return cost(labeler.model, usage, batch, inquiry.how.prices)
 
 
 def check_price(record: LabelerRecord, how: How) -> None:

@@ -24,6 +24,8 @@ class How:
         budget: Most US dollars that the store may ever have spent; None for no limit.
         prices: Price table; None takes the shipped one.
         backoff_s: Seconds before the second attempt; they double from one to the next.
+        grace_s: Seconds in which a batch that was not seen to arrive may still turn up; its clips
+            are uploaded within them, too.
     """
 
     concurrency: int = 4
@@ -31,6 +33,7 @@ class How:
     budget: float | None = None
     prices: Table | None = None
     backoff_s: float = 1.0
+    grace_s: float = 3600.0
 
 
 class StoppedError(EmoframeError):
@@ -92,13 +95,18 @@ def heeding_signals(halt: Halt) -> Iterator[None]:
         yield
         return
 
+    untold: list[Exception] = []
+
     def first(number: int, _: FrameType | None) -> None:
         for one in before:
             signal.signal(one, signal.SIG_DFL)
-        halt.call(
-            f"stopped by {signal.Signals(number).name}; calls in flight are finished and stored, a "
-            "second signal ends at once, and the next run goes on"
-        )
+        try:
+            halt.call(
+                f"stopped by {signal.Signals(number).name}; calls in flight are finished and "
+                "stored, a second signal ends at once, and the next run goes on"
+            )
+        except Exception as error:  # here it would break into anything, as the start of a thread
+            untold.append(error)
 
     before = {one: signal.signal(one, first) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -106,3 +114,5 @@ def heeding_signals(halt: Halt) -> Iterator[None]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+    if untold:
+        raise untold[0]

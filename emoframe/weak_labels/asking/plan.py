@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emoframe.labelling import Prompt, Question, Status, Usage
-from emoframe.weak_labels.asking.ask import Asked
 from emoframe.weak_labels.asking.calls import add, sentence
+from emoframe.weak_labels.asking.inquiry import Asked
 from emoframe.weak_labels.asking.price import Table, cost, find, no_price
-from emoframe.weak_labels.rows import LabelerRecord, QuestionKey
+from emoframe.weak_labels.rows import FINAL, LabelerRecord, QuestionKey
 from emoframe.weak_labels.store import LabelStore
 
 
@@ -74,10 +74,9 @@ def left(
         prompt: What.
         retry: Statuses that are asked again all the same.
     """
-    asked_of = (prompt.hash, record.key)
-    again = {one.key for ended in retry for one in store.answers(None, *asked_of, ended)}
-    waiting = {call.key for call in store.calls("open")}
-    done = (store.answered(*asked_of) - again) | waiting
+    ended = store.statuses(prompt.hash, record.key)
+    done = {key for key, status in ended.items() if status in FINAL.difference(retry)}
+    done |= {call.key for call in store.calls("open")}
     found = list[Asked]()
     for asked in questions:
         keys = [QuestionKey(asked.clip, prompt.hash, record.key, n) for n in asked.samples]

@@ -1,8 +1,9 @@
 """What the signals show, in the codebooks' words: units with times, and what was not measured.
 
 Decided here: a unit's confidence says how well its points were measured, and not how likely a
-person would call it so; of what nobody measured it is said that it was not, since silence would
-read as absence.
+person would call it so. What few frames tell is less sure, since a single wrong one makes it; so is
+what is told of points on which a hand lies. Of what nobody measured it is said that it was not,
+since silence would read as absence.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from emoframe.labelling import Unit
 from emoframe.weak_labels.motion.body import body_signals
 from emoframe.weak_labels.motion.events import Span, spans
 from emoframe.weak_labels.motion.face import face_signals
-from emoframe.weak_labels.motion.hands import head_signals
-from emoframe.weak_labels.motion.head import head_of
+from emoframe.weak_labels.motion.hands import SIDES, hand_of, head_signals, under_hands
+from emoframe.weak_labels.motion.head import FACE, head_of
 from emoframe.weak_labels.motion.signals import SIGNALS, Signal
 from emoframe.weak_labels.motion.thresholds import Thresholds, Watch
 from emoframe.weak_labels.motion.track import Track
@@ -24,6 +25,8 @@ from emoframe.weak_labels.motion.track import Track
 Codes = Mapping[str, Mapping[str, str]]
 BRIEF_S = 0.3
 """Seconds below which the times of an event need another digit."""
+FEW_FRAMES = 5
+"""Of an event, below which its confidence is lower, in proportion."""
 WHOLE = 0.95
 """Share of the frames from which on something counts as measured throughout."""
 
@@ -31,10 +34,13 @@ WHOLE = 0.95
 def signals_of(track: Track, thresholds: Thresholds) -> list[Signal]:
     """Measure every signal of a clip."""
     with np.errstate(invalid="ignore", divide="ignore"):  # what is missing is NaN throughout
-        head = head_of(track, thresholds.measure)
+        measure = thresholds.measure
+        head = head_of(track, measure)
+        hands = [hand_of(track, side, measure) for side in SIDES]
+        hidden = under_hands(hands, head, head.place[:, FACE:], measure.cover_reach)
         return [
-            *face_signals(track, head, thresholds.measure),
-            *head_signals(track, head, thresholds),
+            *face_signals(track, head, measure, hidden),
+            *head_signals(track, head, hands, thresholds),
             *body_signals(track, thresholds.measure),
         ]
 
@@ -72,7 +78,8 @@ def _named(
     start_s, last_s = track.time_s[[span.first, span.last]].tolist()
     end_s = max(last_s, min(last_s + track.step_s, length_s))
     here = slice(span.first, span.last + 1)
-    quality = np.where(np.isfinite(signal.value[here]), signal.quality[here], 0).mean()
+    known = np.isfinite(signal.value[here])
+    quality = np.where(known, signal.quality[here], 0).mean() * min(1, known.sum() / FEW_FRAMES)
     digits = 2 if end_s - start_s < BRIEF_S else 1
     evidence = _words(signal, watch, here)
     evidence += f" from {start_s:.{digits}f} s to {end_s:.{digits}f} s"

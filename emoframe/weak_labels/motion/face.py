@@ -8,13 +8,14 @@ that is turned far aside has its brows, lids and lips not measured, since they a
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 
 from emoframe.weak_labels.motion.head import Head
 from emoframe.weak_labels.motion.signals import Signal
 from emoframe.weak_labels.motion.thresholds import Measure
-from emoframe.weak_labels.motion.track import GONE, Floats, Points, Track, baseline
+from emoframe.weak_labels.motion.track import GONE, Bools, Floats, Points, Track, baseline
 
 EARS, NOSE = (0, 16), 30
 """Ends of the jaw, before the ears; tip of the nose."""
@@ -24,12 +25,28 @@ LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))
 INNER_LIPS = ((61, 67), (62, 66), (63, 65))
 OUTER_LIPS = ((50, 58), (51, 57), (52, 56))
 CORNERS = (48, 54)
+POINTS = {
+    "turn": [*EARS, NOSE], "nod": [*EARS, NOSE], "tilt": [*range(27, 36), 36, 39, 42, 45],
+    **{name: [right, *one, left, *other] for name, (right, one, left, other) in BROWS.items()},
+    "lids": list(chain(*LIDS)), "lip_gap": list(chain(*INNER_LIPS)),
+    "lip_corners": [*CORNERS, *chain(*OUTER_LIPS)],
+    "lips_thin": [*chain(*INNER_LIPS), *chain(*OUTER_LIPS)],
+}  # fmt: skip
+"""What each signal is measured by."""
 NEVER = -1.0
 """Value of a signal where something else rules the event out."""
 
 
-def face_signals(track: Track, head: Head, measure: Measure) -> list[Signal]:
-    """Measure all signals of face and head."""
+def face_signals(track: Track, head: Head, measure: Measure, hidden: Bools) -> list[Signal]:
+    """Measure all signals of face and head.
+
+    Args:
+        track: The points.
+        head: Axes of the face.
+        measure: How to measure.
+        hidden: True where a hand lies on a point of the face, (T, 70): an estimator may tell of it
+            all the same, and then it guesses.
+    """
     confidence = track.confidence[:, 25:].sum(1) / np.maximum(
         (track.confidence[:, 25:] > 0).sum(1), 1
     )
@@ -52,7 +69,10 @@ def face_signals(track: Track, head: Head, measure: Measure) -> list[Signal]:
     found["lids"] = np.where(aside, np.nan, lids / usual(lids, measure.lids_quantile))
     for name, values in _lips(head, measure, usual).items():
         found[name] = np.where(aside, np.nan, values)
-    return [Signal(name, values, quality) for name, values in found.items()]
+    return [
+        Signal(name, values, quality * (1 - hidden[:, POINTS[name]].mean(1)))
+        for name, values in found.items()
+    ]
 
 
 def turned(head: Head, measure: Measure) -> tuple[Floats, Floats]:

@@ -8,6 +8,7 @@ quality; a hand of which nothing is known is not measured and touches nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,9 +87,10 @@ def _middle(points: Points) -> Points:
     return np.where(count > 0, np.where(known, points, 0).sum(1) / np.maximum(count, 1), GONE)
 
 
-def head_signals(track: Track, head: Head, thresholds: Thresholds) -> list[Signal]:
+def head_signals(
+    track: Track, head: Head, hands: Sequence[Hand], thresholds: Thresholds
+) -> list[Signal]:
     """Measure where each hand is on the head, and how much of the face both hide."""
-    hands = [hand_of(track, side, thresholds.measure) for side in SIDES]
     parts = head_parts(track, head)
     cover = _cover(hands, head, thresholds.measure)
     found = [_at(hand, head, parts, cover.value, thresholds) for hand in hands]
@@ -179,7 +181,7 @@ def _specific_first(distance: dict[str, Floats], cover: Floats, thresholds: Thre
         elsewhere = elsewhere | (distance[name] <= level.get(name, 0))
 
 
-def _cover(hands: list[Hand], head: Head, measure: Measure) -> Signal:
+def _cover(hands: Sequence[Hand], head: Head, measure: Measure) -> Signal:
     """Return the share of the face's landmarks on which a hand lies."""
     place = head.place[:, FACE:]
     marks = np.stack(
@@ -191,12 +193,28 @@ def _cover(hands: list[Hand], head: Head, measure: Measure) -> Signal:
     )  # fmt: skip
     found = np.any([hand.found for hand in hands], axis=0)
     known = found & np.isfinite(marks).all(1)
-    covered = np.zeros(marks.shape, bool)
-    for hand in hands:
-        whole = np.concatenate([hand.points, hand.palm[:, None]], 1)
-        here = np.flatnonzero(known & hand.found)
-        local = head.local(whole)[here]
-        for n in range(marks.shape[1]):
-            covered[here, n] |= _least(local, marks[here, n : n + 1]) <= measure.cover_reach
+    covered = under_hands(hands, head, marks, measure.cover_reach)
     quality = np.max([np.where(hand.found, hand.quality, 0) for hand in hands], axis=0)
     return Signal("cover", np.where(known, covered.mean(1), np.nan), quality * head.quality)
+
+
+def under_hands(hands: Sequence[Hand], head: Head, at: Points, reach: float) -> Bools:
+    """Say on which points a hand lies that was itself found.
+
+    Args:
+        hands: The hands.
+        head: Axes of the face.
+        at: Points in face heights, (T, P).
+        reach: Distance in face heights within which a hand lies on a point.
+
+    Returns:
+        (T, P); false where nobody knows.
+    """
+    covered = np.zeros(at.shape, bool)
+    for hand in hands:
+        whole = head.local(np.concatenate([hand.points, hand.palm[:, None]], 1))
+        near = (np.abs(whole - head.place[:, [FACE + 30]]) < NEAR).any(1)
+        here = np.flatnonzero(hand.found & near)
+        for n in range(at.shape[1]):
+            covered[here, n] |= _least(whole[here], at[here, n : n + 1]) <= reach
+    return covered

@@ -14,7 +14,6 @@ Decided here:
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -28,10 +27,12 @@ from emoframe.core.errors import DataError
 from emoframe.core.files import file_hash
 from emoframe.labelling import Clip, Show
 from emoframe.perception.faces import blur_face, person_box
+from emoframe.perception.mp4 import encode
 from emoframe.perception.video import probe, read, video_hash
 from emoframe.records import Frames, Keypoints
 from emoframe.skeleton import SkeletonLayout, layout
 from emoframe.weak_labels.shown import film
+from emoframe.weak_labels.shown.folder import own_folder
 from emoframe.weak_labels.shown.marks import check_layout, marked, masked
 
 if TYPE_CHECKING:
@@ -96,9 +97,9 @@ def opened(
     if video is None or not pictures:
         yield _unseen(key, video, keypoints)
         return
-    with tempfile.TemporaryDirectory(prefix="emoframe-", ignore_cleanup_errors=True) as folder:
+    with own_folder() as folder:
         source = probe(video)
-        path = _film(video, show, keypoints, Path(folder))
+        path = _film(video, show, keypoints, folder)
         shown = probe(path)
         fps = (source if show.frames == "one" else shown).fps or 25.0
         size, length_s = (shown.width, shown.height), shown.duration_s or 0.0
@@ -135,9 +136,9 @@ def _film(video: Path, show: Show, keypoints: Keypoints | None, folder: Path) ->
     """Write the file to show and name it by its hash."""
     made = folder / "film.mp4"
     if show.frames == "one":
-        film.encode(_pictures(video, show, keypoints, _middle(video, keypoints)), made, STILL_S)
+        encode(_pictures(video, show, keypoints, _middle(video, keypoints)), made, STILL_S)
     elif show != Show() or not film.copy(video, made):
-        film.encode(_pictures(video, show, keypoints), made)
+        encode(_pictures(video, show, keypoints), made)
     return made.rename(folder / f"{file_hash(made, fresh=True)}.mp4")
 
 

@@ -1,4 +1,4 @@
-"""Writing what a model gets to see: a silent MP4 that says nothing of where it comes from.
+"""Copying what a model gets to see: a silent MP4 that says nothing of where it comes from.
 
 A file tells more than its pictures do: its title, where, when and with what it was filmed, what was
 said (captions hide between the pictures of H.264), and what was trimmed away but is still inside.
@@ -7,35 +7,23 @@ None of this may reach a model or a service.
 Decided here:
     * Always H.264 in an MP4, which every service takes. What is that already is copied as it is,
       without what stands between the pictures (SEI and units of private use); all else is decoded,
-      which also judges whether the file is whole, and encoded. HEVC too: its header holds messages.
+      which also judges whether the file is whole, and encoded (`emoframe.perception.mp4`). HEVC
+      too: its header holds messages.
     * What a player would have to turn or to trim is encoded too, as it plays: services differ in
       what they heed, and what was trimmed away is nobody's business.
-    * The same pictures give the same bytes, by one build of FFmpeg, so that a file that was sent
-      before is known again. That takes a fixed number of threads, and x264 without its macroblock
-      tree, which gave other bytes once in a thousand times.
     * A copy is not decoded, so damage inside of a picture, which only decoding shows, stays unseen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import av
-import numpy as np
 from av.bitstream import BitStreamFilterContext
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import Colorspace
 
-from emoframe.core.errors import DataError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Rgb = NDArray[np.uint8]
+from emoframe.perception.mp4 import SILENT
 
 SILENCER = "filter_units=remove_types=0|6|12|24-31"
 """Takes the units of H.264 out that hold no picture: messages (what cameras note down, captions),
@@ -43,10 +31,6 @@ stuffing, and those that the standard leaves to anybody's use."""
 PLAIN = ("yuv420p", "yuvj420p")
 PROMISING = ("mov", "matroska")
 """Containers that say how long they are and what is in them; in others only decoding tells."""
-SILENT = {"fflags": "+bitexact", "movflags": "+faststart"}
-X264 = {"preset": "veryfast", "crf": "20", "x264-params": "threads=2:mbtree=0"}
-TICKS = 30_000
-"""Ticks a second in written videos: exact at 25, 30, 50, 60 and 29.97 frames."""
 TOLERATED_FRAMES, TOLERATED_S = 3, 0.1  # missing at the end, as in `emoframe.perception.video`
 
 
@@ -66,38 +50,6 @@ def copy(video: Path, out: Path) -> bool:
             return _copied(source, out)
     except av.FFmpegError:  # broken, or too odd for an MP4; decoding will tell which
         return False
-
-
-def encode(pictures: Iterable[tuple[Rgb, float]], out: Path, still_s: float = 0.04) -> None:
-    """Encode pictures as H.264 at their true times.
-
-    Args:
-        pictures: Each with its time in seconds; all of one size, of which odd sides grow by a row.
-        out: The MP4 file to write.
-        still_s: Seconds that a single picture is shown; else the last is as long as the one before.
-
-    Raises:
-        DataError: There is no room for the file, or no encoder in this build of FFmpeg.
-    """
-    if "libx264" not in av.codecs_available:
-        raise DataError("this build of PyAV has no encoder libx264; `pip install av` brings it")
-    try:
-        with av.open(str(out), "w", format="mp4", options=SILENT) as container:
-            stream, last, step = container.add_stream("libx264", rate=25, options=X264), -1, 0
-            for rgb, time_s in pictures:
-                frame = av.VideoFrame.from_ndarray(_even(rgb), format="rgb24")
-                if last < 0:
-                    _shape(stream, frame)
-                frame.pts = max(last + 1, round(time_s * TICKS))
-                frame.time_base = Fraction(1, TICKS)
-                step, last = frame.pts - last if last >= 0 else round(still_s * TICKS), frame.pts
-                _put(container, stream.encode(frame), step)
-            _put(container, stream.encode(None), step)
-    except (av.FFmpegError, OSError) as error:
-        raise DataError(
-            f"{out.parent}: what a model gets to see could not be written here "
-            f"({error.strerror}); make room, or set TMPDIR to a folder that has some"
-        ) from error
 
 
 def moving(container: InputContainer) -> av.VideoStream:
@@ -165,24 +117,3 @@ class _Timing:
         """Say whether the packets last as long as the file promises."""
         step_s = 1 / float(self.stream.average_rate or self.stream.guessed_rate or 25)
         return self.end_s >= self.length_s - max(TOLERATED_FRAMES * step_s, TOLERATED_S)
-
-
-def _shape(stream: av.VideoStream, frame: av.VideoFrame) -> None:
-    codec = stream.codec_context
-    stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
-    codec.time_base = Fraction(1, TICKS)
-    codec.colorspace = Colorspace.ITU601  # what RGB is converted to; else HD is taken for BT.709
-
-
-def _put(container: OutputContainer, packets: Iterable[av.Packet], step: int) -> None:
-    for packet in packets:
-        packet.duration = step  # counts for the last one alone: others have a next
-        container.mux(packet)
-
-
-def _even(rgb: Rgb) -> Rgb:
-    """Repeat the last row or column where their number is odd: 4:2:0 takes even sides only."""
-    height, width = rgb.shape[:2]
-    if height % 2 or width % 2:
-        rgb = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return np.ascontiguousarray(rgb)

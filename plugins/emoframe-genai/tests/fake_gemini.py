@@ -168,6 +168,7 @@ class FakeGemini:
         polls: How often a new file is looked at until it is ACTIVE.
         batch_polls: How often a batch is looked at until it is over.
         batch_state: How a batch ends.
+        list_late: How often batches are asked for until those that were taken are listed.
         think_s: How long an answer takes.
         hang_s: How long a `hang` lasts.
         retry_s: What a 429 asks to wait, in `RetryInfo`; None for no word of it.
@@ -192,6 +193,7 @@ class FakeGemini:
     polls: int = 1
     batch_polls: int = 1
     batch_state: str = "BATCH_STATE_SUCCEEDED"
+    list_late: int = 0
     think_s: float = 0.0
     hang_s: float = 1.0
     retry_s: float | None = 0.01
@@ -650,7 +652,9 @@ class _Handler(BaseHTTPRequestHandler):
             return fake.collect(f"batches/{last}")
         if operation == "list":
             with fake.lock:
-                return 200, {"operations": [fake.job(name) for name in reversed(fake.batches)]}
+                fake.list_late -= 1
+                known = [*reversed(fake.batches)] if fake.list_late < 0 else []
+                return 200, {"operations": [fake.job(name) for name in known]}
         return 200, {"totalTokens": max(1, len(data) // 4)}
 
     def _generate(self, model: str, body: Body, fault: str) -> None:

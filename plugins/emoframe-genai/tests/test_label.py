@@ -191,6 +191,38 @@ def test_a_batch_is_collected_after_a_restart(
     )
 
 
+def test_a_batch_of_unknown_fate_that_is_listed_late_is_not_handed_in_twice(
+    server: Any, run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line broke after the service took it, and the service lists it a little later."""
+    server.script["batch"], server.list_late = ["lost"], 2
+    label = run(4)
+    assert label("--batch", "--i-may-upload", "manifest:wimbledon")["statuses"] == {"waiting": 4}
+    for _ in range(2):
+        found = label("--batch")
+        assert found["statuses"] == {"waiting": 4}
+        assert "is given up in 60 minutes" in found["summary"]["notes"][0]
+    assert label("--batch")["statuses"] == {"waiting": 4}
+    assert label("--batch")["statuses"] == {"ok": 4}
+    assert len(server.batches) == 1 and server.requests["batch"] > 0
+    check_store(tmp_path / "labels.sqlite", 4)
+
+
+def test_a_batch_that_never_turns_up_is_given_up_in_the_end_and_handed_in_anew(
+    server: Any, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.script["batch"] = ["reset"]
+    label = run(3)
+    assert label("--batch", "--i-may-upload", "manifest:wimbledon")["statuses"] == {"waiting": 3}
+    assert label("--batch")["statuses"] == {"waiting": 3} and not server.batches
+    at_once = functools.partial(How, backoff_s=0.01, grace_s=0.0)
+    monkeypatch.setattr(emoframe.label, "How", at_once)
+    found = label("--batch")
+    assert "never reached the service; its questions are asked anew" in found["summary"]["notes"][0]
+    assert label("--batch")["statuses"] == {"waiting": 3}
+    assert label("--batch")["statuses"] == {"ok": 3} and len(server.batches) == 1
+
+
 def test_without_a_key_nothing_is_sent_and_nothing_is_closed(
     server: Any, run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

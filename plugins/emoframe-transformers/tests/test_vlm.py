@@ -24,12 +24,12 @@ from emoframe_transformers.vlm import TransformersVlm
 from emoframe.core.errors import ComponentError
 from emoframe.label import label
 from emoframe.labelling import CallError, Clip, Prompt, Question, Show
+from emoframe.perception.mp4 import encode
 from emoframe.records import Frames
 from emoframe.testing import check_component, check_part
 from emoframe.weak_labels.answers.parse import parse
 from emoframe.weak_labels.prompt import build_prompt
 from emoframe.weak_labels.settings import WeakLabels
-from emoframe.weak_labels.shown.film import encode
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}"

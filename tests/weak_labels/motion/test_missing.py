@@ -190,3 +190,26 @@ def test_a_forearm_tells_of_one_part_only(person: Any, told: Any) -> None:
     one.touch("right", one.at(30), toward=1j, found=False)
     found = told.units(one.keypoints())
     assert [(unit.system, unit.code, unit.side) for unit in found] == [("IMIGUE", "8", "right")]
+
+
+def test_what_lies_under_a_hand_is_told_with_less_confidence(person: Any, told: Any) -> None:
+    """An estimator goes on to place the brows there, and then it guesses."""
+    seen = person().brows(0.1, 0.1)
+    covered = person().brows(0.1, 0.1)
+    covered.touch("left", covered.at(24), toward=1j)
+    (plain,), (under,) = (told.of("FACS 2", one.keypoints()) for one in (seen, covered))
+    assert plain.confidence == pytest.approx(0.9, abs=0.02)
+    assert under.confidence < 0.8
+    assert (under.start_s, under.end_s) == (plain.start_s, plain.end_s)
+
+
+def test_what_few_frames_tell_is_told_with_less_confidence(person: Any, told: Any) -> None:
+    """A hand at the eye for two frames at 10 a second may be a hand in the wrong place once."""
+    whole = rubbing(person, start=2, end=2.5).keypoints()
+    sparse = replace(
+        whole, xy=whole.xy[::5], confidence=whole.confidence[::5], valid=whole.valid[::5],
+        time_s=whole.time_s[::5],
+    )  # fmt: skip
+    (plain,), (few,) = (told.of("IMIGUE 7", one) for one in (whole, sparse))
+    assert plain.confidence == pytest.approx(0.9, abs=0.02)
+    assert 0.3 <= few.confidence <= 0.9 * 4 / 5
