@@ -54,7 +54,7 @@ def adapt(
         train_prior: Shares of the classes that it was learned with, (K,), none 0.
         method: `em` (Saerens, Latinne, Decaestecker 2002) or `bbse` (Lipton, Wang, Smola 2018).
         counts: For `bbse`: how many items of each class (columns) were taken for which (rows), out
-            of fold, see `confusion`, (K, K).
+            of fold, see `confusion` and `taken_for`, (K, K).
 
     Raises:
         DataError: There is no item, a probability is none, or what `bbse` needs is lacking.
@@ -79,6 +79,15 @@ def adapt(
     if counts is None:
         raise DataError("bbse counts decisions and needs their confusion out of fold; give counts")
     return _bbse(probability, prior, np.asarray(counts, float))
+
+
+def taken_for(probability: Array, train_prior: Array) -> NDArray[np.int64]:
+    """Return the class that each item is taken for where decisions are counted, (N,).
+
+    All classes count as equally frequent: who names the class that is most frequent in training
+    nearly always has a confusion that cannot be inverted.
+    """
+    return (probability / train_prior).argmax(1)
 
 
 def confusion(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> Array:
@@ -124,11 +133,10 @@ def corrector(
         judge = _regression(x[train], labels_N[train], count)
         return lambda held: judge(x[held])
 
-    counts = None
+    prior, counts = np.bincount(labels_N, minlength=count) / len(labels_N), None
     if method == "bbse":
         out_of_fold = cross_fitted(fitted, folds(labels_N, subjects))
-        counts = confusion(out_of_fold.argmax(1), labels_N, count)
-    prior = np.bincount(labels_N, minlength=count) / len(labels_N)
+        counts = confusion(taken_for(out_of_fold, prior), labels_N, count)
     judge = _regression(x, labels_N, count)
     return lambda others: adapt(judge(np.log(np.clip(others, EDGE, 1))), prior, method, counts)
 
@@ -173,8 +181,8 @@ def _bbse(probability: Array, train_prior: Array, counts: Array) -> Adapted:
             "decisions out of fold hardly differ between the classes (the confusion is singular, "
             "or within two standard errors of it), so that counting them tells of no share"
         )
-    taken = np.bincount(probability.argmax(1), minlength=len(counts)) / len(probability)
-    solved = np.linalg.solve(given, taken)
+    taken = np.bincount(taken_for(probability, train_prior), minlength=len(counts))
+    solved = np.linalg.solve(given, taken / len(probability))
     prior = np.clip(solved, 0, None)
     prior = prior / prior.sum()
     return Adapted(

@@ -128,6 +128,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _flipped(sums: NDArray[np.float64], of: str) -> Test:
     """Compare a sum to those under all signs, or under many drawn ones with the +1 correction."""
+    if len(sums) == 1:  # scipy wants two
+        return Test(1.0, f"sign-flip, all 2 patterns, over {of}", "a single one of them differs")
     patterns = 2.0 ** len(sums)
     exact = patterns <= EXACT
     found = permutation_test(
