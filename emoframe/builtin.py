@@ -175,6 +175,12 @@ COMPONENTS = (
     ),
     Component(
         kind="dataset",
+        name="vectors",
+        target=f"{LEARNING}.datasets.vectors:Vectors",
+        example={"path": "vectors.npz"},
+    ),
+    Component(
+        kind="dataset",
         name="manifest",
         target=f"{LEARNING}.datasets.manifest:Manifest",
         example={"path": "videos.csv"},

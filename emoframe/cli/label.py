@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
@@ -45,6 +46,10 @@ def command(
         Literal["train", "test", "all"], typer.Option(help="Items of which split.")
     ] = "all",
     limit: Limit = None,
+    video: Annotated[
+        list[Path] | None,
+        typer.Option(help="Ask about this video alone, which need be in no data set (repeatable)."),
+    ] = None,
     retry: Annotated[
         str,
         typer.Option(metavar="STATUS", help="Ask again what ended so: unparsable,blocked,refused."),
@@ -59,7 +64,8 @@ def command(
     from emoframe import label as api
 
     again = tuple(filter(None, (one.strip() for one in retry.split(","))))
-    which = api.Which(split, limit, samples, cast("tuple[Status, ...]", again))
+    again = cast("tuple[Status, ...]", again)
+    which = api.Which(split, limit, samples, again, tuple(video or ()))
     if plan:
         _show_plan(api.plan(file, overrides or [], which, prices=prices), budget, json)
         return

@@ -59,7 +59,7 @@ def ls(
     from emoframe.weak_labels.store import LabelStore
 
     with LabelStore(store, write=False) as opened:
-        lost = opened.calls("unknown") if unknown else []
+        lost = opened.unknown() if unknown else []
         named = {clip: item for (_, item), clip in opened.items().items()} if unknown else {}
         found = [] if unknown else found_in(opened, dataset, prompt, labeler, status)
         money = _money(opened)
@@ -246,7 +246,7 @@ def _money(store: LabelStore) -> str:
         f"${sum(one.reserved_usd for one in calls):.4f} in {len(calls)} calls {what}"
         for what, calls in (
             ("in flight", store.calls("open")),
-            ("unknown, see --unknown", store.calls("unknown")),
+            ("unknown, see --unknown", store.unknown()),
         )
         if calls
     ]

@@ -83,7 +83,8 @@ def prepare(experiment: Experiment) -> Data:
     labelled = [ref for ref in refs if ref.label is not None]
     kept, held = labelled, list[SampleRef]()
     if experiment.folds:
-        kept, held = cut_fold(labelled, experiment.folds, experiment.fold, experiment.seed)
+        cut = (experiment.folds, experiment.fold, experiment.seed, experiment.folds_by)
+        kept, held = cut_fold(labelled, *cut)
     dealt = shuffled(kept, experiment.seed) if experiment.train.shuffle_labels else kept
     train, val = cut_validation(dealt, experiment.train.val_fraction, experiment.seed)
     load = loaders(experiment, dataset)

@@ -189,6 +189,8 @@ class Experiment:
         folds: Parts into which the training items are cut, by subject, to judge on each part what
             was trained on the others; 0 does not cut.
         fold: Which of them is held out, from 0 on.
+        folds_by: `item` cuts without regard to who is seen, so that people are on both sides: a
+            control, which shows how much that flatters.
         seed: Decides every random number, the cuts included.
     """
 
@@ -204,6 +206,7 @@ class Experiment:
     stages: dict[str, Stage] = field(default_factory=lambda: {})
     folds: Annotated[int, Ge(0)] = 0
     fold: Annotated[int, Ge(0)] = 0
+    folds_by: Literal["subject", "item"] = "subject"
     seed: Annotated[int, Ge(0)] = 0
 
     def stage(self, name: str) -> Experiment:

@@ -64,7 +64,7 @@ def cut_validation(
 
 
 def cut_fold(
-    refs: Sequence[SampleRef], folds: int, fold: int, seed: int
+    refs: Sequence[SampleRef], folds: int, fold: int, seed: int, by: str = "subject"
 ) -> tuple[list[SampleRef], list[SampleRef]]:
     """Cut the training items into those to learn from and those of one fold, to judge on.
 
@@ -76,9 +76,10 @@ def cut_fold(
         folds: Number of folds, at least 2.
         fold: Which of them is held out.
         seed: Decides the cut.
+        by: `subject`; or `item`, which puts people on both sides.
 
     Raises:
-        DataError: A fold would hold one class, or too few subjects are there.
+        DataError: What is left to learn from lacks a class, or too few subjects are there.
     """
     counts = Counter(ref.label for ref in refs)
     if len(counts) < 2 or min(counts.values()) < folds:
@@ -86,22 +87,22 @@ def cut_fold(
             f"{folds} folds need {folds} items of each of two classes; the rarest class has "
             f"{min(counts.values(), default=0)}; take fewer folds"
         )
-    kept, held = _cut(refs, folds, seed, fold)
-    for name, part in (("held out", held), ("left to learn from", kept)):
-        if len({ref.label for ref in part}) < len(counts):
-            raise DataError(
-                f"fold {fold} of {folds} with seed {seed}: what is {name} lacks a class: too few "
-                "subjects show each; take fewer folds or another seed"
-            )
+    kept, held = _cut(refs, folds, seed, fold, by)
+    if not held or len({ref.label for ref in kept}) < len(counts):
+        raise DataError(
+            f"fold {fold} of {folds} with seed {seed}: "
+            + ("nobody is held out" if not held else "what is left to learn from lacks a class")
+            + ": too few subjects show each; take fewer folds or another seed"
+        )
     return kept, held
 
 
 def _cut(
-    refs: Sequence[SampleRef], folds: int, seed: int, fold: int = 0
+    refs: Sequence[SampleRef], folds: int, seed: int, fold: int = 0, by: str = "subject"
 ) -> tuple[list[SampleRef], list[SampleRef]]:
     """Take one fold out; an item without a subject is a subject of its own."""
     labels = [ref.label for ref in refs]
-    if any(ref.subject is not None for ref in refs):
+    if by == "subject" and any(ref.subject is not None for ref in refs):
         groups = [ref.subject if ref.subject is not None else f"item {ref.id}" for ref in refs]
         if len(set(groups)) < folds:
             raise DataError(
@@ -111,7 +112,8 @@ def _cut(
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         cuts = splitter.split(np.zeros(len(refs)), labels, groups)
     else:
-        log.warning(NO_SUBJECTS)
+        if by == "subject":
+            log.warning(NO_SUBJECTS)
         splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
         cuts = splitter.split(np.zeros(len(refs)), labels)
     rest, out = next(islice(cuts, fold, None))

@@ -174,6 +174,12 @@ def test_every_item_is_held_out_once_and_nobody_is_on_both_sides(experiment: Exp
         assert all(ref.label is None for ref in data.held.refs) and not data.held.goals
 
 
+def test_folds_by_item_put_people_on_both_sides(experiment: Experiment) -> None:
+    data = prepare(replace(experiment, folds_by="item"))
+    others = {ref.subject for ref in [*data.train.refs, *data.val.refs]}
+    assert others & {ref.subject for ref in data.held.refs}
+
+
 def test_too_many_folds_and_scoring_without_one_are_refused(
     experiment: Experiment, finished: Path
 ) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -22,10 +21,13 @@ from numpy.typing import NDArray
 
 from emoframe.core.errors import DataError, suggest
 from emoframe.interfaces import Split
+from emoframe.learning.datasets.npz import ids_of, labels_of, read_npz, subjects_of
 from emoframe.records import Keypoints, SampleRef
 from emoframe.skeleton import SkeletonLayout, partners
 
 Axes = Literal["xy", "xyz", "xyc"]
+NEEDED = ("x", "y", "split")
+SHAPE = ("items", "frames", "joints", "2 or 3")
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Sequences:
 
     def _array(self, id_: str) -> NDArray[Any]:
         if not self.path.is_dir():
-            data = _npz(self.path)
+            data = read_npz(self.path, NEEDED, SHAPE)
             row = self._table.ids.index(id_)
             return data["x"][row, : int(data["length"][row]) if "length" in data else None]
         return _array(self.path / id_)
@@ -158,73 +160,17 @@ class Sequences:
         return Keypoints(xy, confidence, valid, np.arange(len(x)) / self.fps, self.layout.name)
 
 
-def _npz(path: Path) -> dict[str, NDArray[Any]]:
-    """Read an npz, once as long as the file stays as it is."""
-    stat = path.stat()
-    return _read_npz(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=2)
-def _read_npz(path: Path, *state: int) -> dict[str, NDArray[Any]]:
-    del state  # size and time of change are the cache's business
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise DataError(
-            f"{path}: cannot be read as an npz file without pickles: {error}"
-        ) from error
-    lacking = [key for key in ("x", "y", "split") if key not in data]
-    if lacking:
-        raise DataError(f"{path}: lacks {', '.join(lacking)}; it has {', '.join(data)}")
-    odd = [
-        key
-        for key in ("y", "split", "length", "subject")
-        if key in data and len(data[key]) != len(data["x"])
-    ]
-    if odd:
-        raise DataError(
-            f"{path}: {odd[0]!r} has {len(data[odd[0]])} rows and x has {len(data['x'])}"
-        )
-    if data["x"].ndim != 4:
-        raise DataError(
-            f"{path}: x has shape {data['x'].shape}, not (items, frames, joints, 2 or 3)"
-        )
-    length = data.get("length", np.array([1]))
-    if length.min() < 1 or length.max() > data["x"].shape[1]:
-        raise DataError(f"{path}: length must lie between 1 and the {data['x'].shape[1]} frames")
-    return data
-
-
 def _npz_table(path: Path) -> _Table:
-    data = _npz(path)
-    text = [str(y) for y in data["y"]] if data["y"].ndim == 1 else []
-    unknown = [n for n, label in enumerate(text) if label in ("", "nan", "None")]
-    if not text or unknown:
-        what = f"item {unknown[0]} has no label" if unknown else "y must hold one label per item"
-        raise DataError(f"{path}: {what}")
-    labels, classes = [str(y) for y in data["y"]], tuple(map(str, sorted(set(data["y"].tolist()))))
-    if "class_names" in data:
-        classes = tuple(map(str, data["class_names"]))
-        if not np.issubdtype(data["y"].dtype, np.integer):
-            raise DataError(f"{path}: with class_names, y must hold their indices, whole numbers")
-        outside = [y for y in data["y"].tolist() if not 0 <= y < len(classes)]
-        if outside:
-            raise DataError(
-                f"{path}: label {outside[0]} is outside the classes 0 to {len(classes) - 1}"
-            )
-        labels = [classes[int(y)] for y in data["y"]]
-    subjects: list[str | None] = [None] * len(labels)
-    if "subject" in data:
-        subjects = [None if str(s) in ("", "nan") else str(s) for s in data["subject"]]
+    data = read_npz(path, NEEDED, SHAPE)
+    labels, classes = labels_of(path, data)
     layout = _layout(
         path.stem,
         data["x"].shape[2],
         {key: data[key].tolist() for key in ("edges", "mirror") if key in data}
         | ({"joints": data["joint_names"].tolist()} if "joint_names" in data else {}),
     )
-    ids = [f"{path.stem}-{n:05d}" for n in range(len(labels))]
-    return _Table(ids, labels, [str(s) for s in data["split"]], subjects, classes, layout)
+    splits = [str(s) for s in data["split"]]
+    return _Table(ids_of(path, data), labels, splits, subjects_of(data), classes, layout)
 
 
 def _folder_table(path: Path) -> _Table:

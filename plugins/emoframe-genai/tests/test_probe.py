@@ -19,8 +19,20 @@ from typer.testing import CliRunner
 
 from emoframe.cli.app import build_app
 
-FAMOUS = {0: "Ada Lovelace", 1: "Carl Gauß", 2: "Émile Borel", 3: "Emmy Noether"}
-PEOPLE, EACH, STEP = 6, 3, 12
+FAMOUS = dict(
+    enumerate(
+        (
+            "Ada Lovelace",
+            "Carl Gauß",
+            "Émile Borel",
+            "Emmy Noether",
+            "Max Born",
+            "Olga Taussky",
+            "Felix Klein",
+        )
+    )
+)
+PEOPLE, EACH, STEP = 9, 3, 8
 
 
 def film(path: Path, level: int) -> None:
@@ -43,7 +55,7 @@ def number_of(data: bytes) -> int:
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
-    """Three films of each of six people, the first four of them famous, as a table."""
+    """Three films of each of nine people, the first seven of them famous, as a table."""
     with (tmp_path / "films.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["id", "video", "label", "split", "subject"])
@@ -103,7 +115,7 @@ weak_labels:
     assert found.exit_code == 0, (found.output, found.exception)
     told = {one["title"]: one for one in json.loads(found.stdout)["sections"]}
     person = told["Does it recognise the person?"]["lines"][0]
-    assert person.startswith("LEAK: it names the person in 12 of 18 videos")
+    assert person.startswith("LEAK: it names the person in 21 of 27 videos")
     assert "names go with the subjects" in person
     assert told["Does it recognise the event?"]["lines"][0].startswith("LEAK")
     assert told["Does it know the result?"]["lines"][0].startswith("LEAK: it claims to know")
@@ -118,6 +130,6 @@ weak_labels:
         assert fake.KEY not in text
         assert not any(name in text for name in FAMOUS.values())
     asked = server.requests["generate"]
-    assert asked == 18 * 6, "labels and persons, whole and still; event; result"
+    assert asked == 27 * 6, "labels and persons, whole and still; event; result"
     assert CliRunner().invoke(build_app(), run).exit_code == 0
     assert server.requests["generate"] == asked, "nothing is asked again"
