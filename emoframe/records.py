@@ -237,11 +237,13 @@ class Output(NamedTuple):
         logits_NK: Unnormalised log probabilities.
         z_ND: The fused vector before the classifier.
         relevance: Per branch and group, the weight of each token in the pooling, (N, S).
+        span: Start and end of each of them, in seconds from the first of the clip on, (N, S, 2).
     """
 
     logits_NK: torch.Tensor
     z_ND: torch.Tensor
     relevance: dict[str, torch.Tensor]
+    span: dict[str, torch.Tensor] = {}
 
 
 class Target(NamedTuple):

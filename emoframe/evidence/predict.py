@@ -1,33 +1,44 @@
-"""What a run makes of a single video: first whether its keypoints are any good.
+"""What a run makes of a single video, and all that must be known to read it.
 
-Decided here: nobody is asked about a video along the way, which might cost money or upload it. A
-run that reads rationales takes that of the label store, if this video was labelled with the same
-settings; one that reads what a data set brings along is handed it.
+First whether the keypoints are any good; then, unless the run learned from made-up data, the
+probability of each class, calibrated, beside how often the run is right; how far views agree; which
+moments the answer hangs on; and in what the video is unlike those of training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emoframe.core.errors import DataError
-from emoframe.learning.checks import AbsentError
-from emoframe.learning.clips import Clips, Loader
-from emoframe.learning.inputs import RATIONALE
+from emoframe.evidence import moments
+from emoframe.evidence.predict_inputs import Given, Perceived, gather, perceive
+from emoframe.evidence.predict_notes import notes
+from emoframe.evidence.predict_page import Told, write
+from emoframe.evidence.predict_standing import (
+    Calibration,
+    about,
+    calibration,
+    meaning,
+    remarks,
+    standing,
+    votes,
+)
 from emoframe.learning.judge import predict_clips
 from emoframe.learning.run import Run, load_run
-from emoframe.learning.sources import devices, from_store, rationales, stored
-from emoframe.perception.events import Row
-from emoframe.perception.pipeline import How, OnProgress
-from emoframe.perception.pipeline import extract as extract_videos
-from emoframe.perception.settings import Perception
-from emoframe.perception.stages import stage_part
+from emoframe.learning.scope import timed
+from emoframe.perception.pipeline import OnProgress
+from emoframe.perception.settings import Faces
 from emoframe.perception.video import probe
-from emoframe.records import Keypoints, SampleRef
+from emoframe.records import Keypoints
 from emoframe.skeleton import SkeletonLayout, layout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def predict(
@@ -36,134 +47,135 @@ def predict(
     *,
     force: bool = False,
     texts: Mapping[str, str] | None = None,
+    views: int | None = None,
+    out: str | Path | None = None,
+    faces: Faces | None = None,
     on_progress: OnProgress = lambda progress: None,
 ) -> dict[str, Any]:
-    """Say what a run makes of a video: quality and motion of its keypoints, and the classes.
+    """Say what a run makes of a video.
 
     Args:
         video: The file.
         run: The run or its folder.
         force: Give class probabilities of a run that was trained on synthetic data.
         texts: Texts that the data set of the run brings along, such as a transcript, by the name of
-            the input.
+            the input; one of these counts before the label store.
+        views: Views that vote; None takes as many as the run was judged with.
+        out: Folder for the page, its pictures, and everything as JSON; None writes nothing.
+        faces: What pictures may show of people; None does as the run's config says.
         on_progress: Called after each chunk of frames that is extracted.
 
     Returns:
         `frames`, `seconds`, `parts` (one row per layout group), `verdict` in words, and `classes`,
-        empty where the run has nothing to say about real people.
+        empty where the run has nothing to say about real people. With classes there are `run`,
+        `scores`, `remarks`, `meaning`, `calibration`, `votes`, `relevance`, `moments`, `texts` and
+        `notes`; docs/predict.md explains each.
 
     Raises:
-        EmoframeError: The video cannot be used, the run speaks another layout, or not one of its
-            inputs is there.
+        EmoframeError: The video cannot be used, the run speaks another layout, not one of its
+            inputs is there, or the folder cannot be written.
     """
-    run = run if isinstance(run, Run) else load_run(run)
-    ref = SampleRef(Path(video).name, video=Path(video))
-    keypoints = _keypoints(run, ref, on_progress)
-    told = _told(Path(video), keypoints)
+    run, video = run if isinstance(run, Run) else load_run(run), Path(video)
+    if views is not None and views < 1:
+        raise DataError(f"{views} views cannot vote; give at least 1")
+    seen = perceive(run, video, on_progress)
+    told = {"video": str(video), **_told(video, seen), "classes": [], "run": about(run)}
     if run.synthetic and not force:
-        verdict = (
+        if seen.failed:
+            raise DataError(seen.failed)
+        told["verdict"] = (
             "this run was trained on synthetic data and says nothing about people; "
             "--force prints its class probabilities all the same"
         )
-        return told | {"verdict": verdict}
-    clips = Clips(
-        [ref],
-        _loaders(run, keypoints, texts or {}),
-        run.wiring.layout,
-        run.experiment,
-        training=False,
-        frame_dims=run.wiring.frame_dims,
-    )
-    found = predict_clips(run, clips)[0]
-    named = zip(run.classes, found.probability, strict=True)
+    else:
+        told |= _judged(run, gather(run, video, seen, texts or {}), seen, views)
+    if out is not None:
+        write(Told(told, video, seen, faces or run.experiment.privacy.faces), Path(out))
+    return told
+
+
+def _judged(run: Run, given: Given, seen: Perceived, views: int | None) -> dict[str, Any]:
+    """Return what a run says of a video, with all that stands beside it."""
+    asked = run.asked
+    count = views or asked.view.votes
+    run = replace(run, asked=replace(asked, view=replace(asked.view, votes=count)))
+    mended, rows = calibration(run), standing(run)
+    raw = predict_clips(run, given.clips(run))[0]
+    (found,) = mended.of([raw])
+    named = zip(run.classes, found.probability, raw.probability, strict=True)
     verdict = "SYNTHETIC, means nothing:" if run.synthetic else f"protocol {run.card['protocol']}:"
-    classes = [{"class": name, "probability": float(share)} for name, share in named]
-    return told | {"verdict": verdict, "classes": classes}
+    return {
+        "verdict": verdict,
+        "classes": [
+            {"class": name, "probability": float(share), "uncalibrated": float(before)}
+            for name, share, before in named
+        ],
+        "scores": rows,
+        "remarks": remarks(run, rows),
+        "meaning": meaning(run),
+        "calibration": asdict(mended),
+        "votes": votes(raw, run.classes, alike=_alike(run, given)),
+        **_hangs_on(run, given, seen, mended, found.predicted),
+        "texts": {name: asdict(one) for name, one in given.texts.items()},
+        "notes": notes(run, given),
+    }
 
 
-def _keypoints(run: Run, ref: SampleRef, on_progress: OnProgress) -> Keypoints | None:
-    """Extract all that the run's perception makes of a video, and return the keypoints.
-
-    Returns:
-        None where the run has no use for any.
-    """
-    sorts = {branch.sort for branch in run.experiment.model.branches.values()}
-    if run.experiment.perception is None and sorts == {"text"}:
-        return None
-    perception = run.experiment.perception or Perception()
-    assert ref.video is not None  # the caller's
-    for row in _extracted(run, perception, ref.video, on_progress):
-        if row.status == "failed" and row.stage not in _encoders(run):
-            raise DataError(f"{ref.video}: {row.reason}")
-    return from_store(perception)(ref) if perception.pose_estimator else None
-
-
-def _encoders(run: Run) -> Collection[str]:
-    """Name the stages of the frame encoders of a run."""
-    return run.experiment.perception.frame_encoders if run.experiment.perception else ()
-
-
-def _loaders(run: Run, keypoints: Keypoints | None, texts: Mapping[str, str]) -> dict[str, Loader]:
-    """Return where each input of one video comes from."""
-    experiment = run.experiment
-    found: dict[str, Loader] = {}
-    for name, source in experiment.features.items():
-        stage = source.partition("@")[0]
-        if name in texts:
-            found[name] = _constant(texts[name])
-        elif experiment.model.branches[name].sort == "keypoints":
-            found[name] = _constant(keypoints)
-        elif source == RATIONALE:
-            found[name] = rationales(experiment, "", run.classes)
-        elif stage in _encoders(run):
-            found[name] = from_store(stored(experiment), stage)
-        else:
-            found[name] = _absent(name, source)
-    return found
+def _hangs_on(
+    run: Run, given: Given, seen: Perceived, mended: Calibration, named: int
+) -> dict[str, Any]:
+    """Return which moments an answer hangs on, `relevance`, and which to show, `moments`."""
+    whole, windows = moments.occlusion(run, given, mended, named)
+    spans = [(one.start_s, one.end_s) for one in windows]
+    pooling = moments.weights(run, given, spans) if windows else {}
+    relevance = {
+        "class": run.classes[named],
+        "whole": float(whole.probability[named]),
+        "windows": [
+            asdict(one) | {"probability": dict(zip(run.classes, one.probability, strict=True))}
+            for one in windows
+        ],
+        "pooling": pooling,
+        "said": moments.said(run.classes[named], windows, pooling),
+    }
+    shown = [
+        {
+            "start_s": one.start_s,
+            "end_s": one.end_s,
+            "change": one.change,
+            **_frame(seen.person, one),
+        }
+        for one in moments.strongest(windows)
+    ]
+    return {"relevance": relevance, "moments": shown}
 
 
-def _constant(value: Any) -> Loader:
-    return lambda ref: value
+def _frame(person: Keypoints | None, window: moments.Window) -> dict[str, Any]:
+    """Return number and time of the frame to show of a window; nothing where nobody is known."""
+    if person is None:
+        return {}
+    frame = moments.frame_of(person, window)
+    return {"frame": frame, "time_s": float(person.time_s[frame])}
 
 
-def _absent(name: str, source: str) -> Loader:
-    def load(ref: SampleRef) -> NoReturn:
-        raise AbsentError(
-            f"{ref.id}: the run takes the input {name!r} from {source!r}, and that says nothing of "
-            "a single video; hand a text over in `texts`"
-        )
-
-    return load
+def _alike(run: Run, given: Given) -> bool:
+    """Whether all views of a video are the same, since it is no longer than one."""
+    view = run.experiment.view
+    return all(len(one) == moments.seen(one, view) for one in timed(given.inputs).values())
 
 
-def _told(video: Path, keypoints: Keypoints | None) -> dict[str, Any]:
+def _told(video: Path, seen: Perceived) -> dict[str, Any]:
     """Return how long a video is, and quality and motion of its keypoints."""
+    keypoints = seen.keypoints
     if keypoints is None:
         info = probe(video)
         length = {"frames": info.frames_estimate or 0, "seconds": info.duration_s or 0.0}
-        return {**length, "parts": [], "classes": []}
+        return {**length, "parts": []}
     return {
         "frames": len(keypoints),
         "seconds": float(keypoints.time_s[-1] - keypoints.time_s[0]),
         "parts": part_rows(keypoints, layout(keypoints.layout)),
-        "classes": [],
     }
-
-
-def _extracted(run: Run, perception: Perception, video: Path, on_progress: OnProgress) -> list[Row]:
-    joints = run.wiring.layout
-    if perception.pose_estimator is None:
-        if joints:
-            raise DataError(f"{run.folder}: its perception section has no pose estimator")
-    else:
-        estimator = stage_part("pose_estimator", perception.pose_estimator)
-        if joints and estimator.part.layout != joints.name:
-            raise DataError(
-                f"{run.folder} was trained on keypoints of layout {joints.name!r}, and the "
-                f"pose estimator {estimator.name!r} gives {estimator.part.layout!r}"
-            )
-    how = How(workers=0, devices=devices())
-    return extract_videos([video], perception, how, on_progress=on_progress)
 
 
 def part_rows(keypoints: Keypoints, joints: SkeletonLayout) -> list[dict[str, Any]]:
@@ -193,7 +205,7 @@ def part_rows(keypoints: Keypoints, joints: SkeletonLayout) -> list[dict[str, An
     return rows
 
 
-def _width(keypoints: Keypoints) -> np.ndarray[Any, Any]:
+def _width(keypoints: Keypoints) -> NDArray[Any]:
     if keypoints.box is None:
         return np.ones(len(keypoints))
     return keypoints.box[:, 2] - keypoints.box[:, 0]

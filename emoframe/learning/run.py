@@ -36,6 +36,7 @@ from emoframe.learning.data import Data
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Recognizer
 from emoframe.learning.processes import leader_first, leading, together
+from emoframe.learning.scope import scope_of
 from emoframe.learning.sources import name_of
 from emoframe.skeleton import SkeletonLayout
 
@@ -198,6 +199,7 @@ def open_run(
     """
     resolved, card = folder / RESOLVED, _card(experiment, data) | dict(more or {})
     if not resolved.is_file():
+        card["scope"] = scope_of(data)
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CARD, json.dumps(card, indent=2))
         write_text(resolved, config.dump(experiment))

@@ -14,9 +14,9 @@ from mmengine.registry import PARAM_SCHEDULERS
 from emoframe import api
 from emoframe.core.errors import RunError
 from emoframe.learning.experiment import Perception
-from emoframe.learning.stages import Train
 from emoframe.learning.run import load_run
 from emoframe.learning.runner import _schedule
+from emoframe.learning.stages import Train
 
 
 def test_a_run_of_another_config_is_refused_and_says_what_differs(
