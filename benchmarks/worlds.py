@@ -3,10 +3,10 @@
     python benchmarks/worlds.py runs/planted            # five worlds, five networks, five seeds
 
 The preset of the worlds is that of the data set `planted`, the networks are the rows of
-`configs/sweeps/worlds.yaml`. Expectations stand in the docstring of the data set. A winner wins by
-more than the interval of the paired difference; where the interval holds 0, the two were not told
-apart, and its width says how much that means. In `null`, nothing may beat chance. Interrupted, it
-goes on.
+`configs/ablations/worlds.yaml`. Expectations stand in the docstring of the data set. A winner wins
+by more than the interval of the paired difference; where the interval holds 0, the two were not
+told apart, and its width says how much that means. In `null`, nothing may beat chance. Interrupted,
+it goes on.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def train(world: str, folder: Path, seeds: int) -> pd.DataFrame:
 
     overrides = [f'dataset.world="{world}"', f"seeds={seeds}"]
     reason = "which network wins in which planted world"
-    return api.sweep("sweeps/worlds", folder / world, overrides, test=reason, on_run=tell)
+    return api.ablate("ablations/worlds", folder / world, overrides, test=reason, on_run=tell)
 
 
 def cell(table: pd.DataFrame, row: str, column: str) -> Any:
@@ -88,7 +88,7 @@ def main() -> None:
     console.print(table)
     judged = Table("world", "row", "against mlp, expected", "over seeds", "over items", "came out")
     for world, row, expected in EXPECTED:
-        gaps = [cell(found[world], row, f"vs mlp ({over})") for over in ("seeds", "items")]
+        gaps = [cell(found[world], row, name) for name in ("difference over seeds", "difference")]
         told = ("NO", "by one of both", "yes")[sum(verdict(expected, gap) for gap in gaps)]
         judged.add_row(world, row, expected, *map(str, gaps), told)
     for row in found["null"]["row"]:

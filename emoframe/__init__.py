@@ -21,7 +21,7 @@ from emoframe.core.errors import ComponentError, DataError, EmoframeError
 from emoframe.core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from emoframe.api import evaluate, extract, load_run, predict, sweep, train
+    from emoframe.api import ablate, compare, evaluate, extract, load_run, predict, train
     from emoframe.core.files import file_hash
     from emoframe.core.plugins import component
     from emoframe.core.registry import build
@@ -33,7 +33,9 @@ __all__ = [
     "ComponentError",
     "DataError",
     "EmoframeError",
+    "ablate",
     "build",
+    "compare",
     "component",
     "evaluate",
     "extract",
@@ -42,11 +44,12 @@ __all__ = [
     "load_run",
     "predict",
     "read_openpose_people",
-    "sweep",
     "train",
 ]
 
 _HOME = {
+    "ablate": "emoframe.api",
+    "compare": "emoframe.api",
     "build": "emoframe.core.registry",
     "component": "emoframe.core.plugins",
     "evaluate": "emoframe.api",
@@ -55,7 +58,6 @@ _HOME = {
     "load_run": "emoframe.api",
     "predict": "emoframe.api",
     "read_openpose_people": "emoframe.perception.keypoint_files",
-    "sweep": "emoframe.api",
     "train": "emoframe.api",
 }
 

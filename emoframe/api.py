@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,11 +12,16 @@ from emoframe.core import config
 from emoframe.core.errors import ConfigError, DataError, EmoframeError, Problem
 from emoframe.core.registry import create
 from emoframe.core.schema import plain
-from emoframe.evidence.compare import Trained, compare, save
-from emoframe.evidence.evaluate import evaluate, one_protocol, summary
+from emoframe.evidence.ablation import Planned, load_ablation, mode_of, run_folder, seeds_of
+from emoframe.evidence.alike import one_mode, one_protocol
+from emoframe.evidence.compare import Trained
+from emoframe.evidence.compare import compare as compare_runs
+from emoframe.evidence.evaluate import evaluate, summary
+from emoframe.evidence.formats import save
 from emoframe.evidence.metrics import check_reason
 from emoframe.evidence.predict import predict
-from emoframe.evidence.sweep import load_sweep, row_folder, seeds_of
+from emoframe.evidence.sources import compare_sources
+from emoframe.evidence.trainings import Executor, Training, plugin_files, train_all
 from emoframe.interfaces import Dataset, Split
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.recipe import train_recipe
@@ -30,10 +34,10 @@ from emoframe.perception.pipeline import extract as extract_videos
 from emoframe.perception.settings import Perception
 
 __all__ = [
-    "How", "Run", "StoppedError", "check_reason", "devices", "evaluate", "extract", "load",
-    "load_run", "load_sweep", "predict", "seeds_of", "summary", "sweep", "train",
+    "How", "Run", "StoppedError", "ablate", "check_reason", "compare", "devices", "evaluate",
+    "extract", "load", "load_ablation", "load_run", "predict", "seeds_of", "summary", "train",
 ]  # fmt: skip
-OnSweepEpoch = Callable[[Path, Mapping[str, float]], None]
+OnEachEpoch = Callable[[Path, Mapping[str, float]], None]
 OnRun = Callable[[Path, str], None]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
@@ -75,68 +79,125 @@ def train(
     return train_recipe(load(source, overrides), Path(run), on_epoch, stages)
 
 
-def sweep(
-    source: str | Path | Mapping[str, Sequence[Experiment]],
+def ablate(
+    source: str | Path | Mapping[str, Planned],
     run: str | Path,
     overrides: Sequence[str] = (),
     test: str = "",
-    on_epoch: OnSweepEpoch = lambda folder, row: None,
+    on_epoch: OnEachEpoch = lambda folder, row: None,
     on_run: OnRun = lambda folder, reason: None,
+    jobs: int = 1,
+    executor: Executor = "local",
 ) -> pd.DataFrame:
-    """Train the rows of a sweep one by one, and return and write their table.
+    """Train the rows of an ablation over seeds and folds, and return and write their table.
 
-    A killed sweep goes on when it is started again. A row that fails is one with a reason.
+    A killed one goes on when it is started again. A row that fails is one with a reason. Stages
+    before the last that several rows have in common are trained once.
 
     Args:
-        source: A sweep file, the name of a shipped one, or what `load_sweep` made of it.
-        run: Folder; a run lies in `row/seed-n`, the table in `sweep-SPLIT.csv` and `.json`.
+        source: An ablation file, the name of a shipped one, or what `load_ablation` made of it.
+        run: Folder; a run lies in `row/seed-n` or `row/seed-n/fold-k`, shared stages in `stages`,
+            the table in `ablation-SPLIT` as csv, json, md, tex and html.
         overrides: `key=value` items over every row of a file.
-        test: Why test is opened; empty scores on validation.
-        on_epoch: Called with the run folder and one row per finished epoch.
+        test: Why test is opened; empty scores out of fold where there are folds, else on
+            validation.
+        on_epoch: Called with the run folder and one row per finished epoch; not by other processes.
         on_run: Called with each run folder and why it failed, empty where it did not.
+        jobs: How many train at once, each in a process of its own if more than one.
+        executor: `local` or `ray`.
 
     Raises:
         ConfigError: With everything that is wrong with any row, before anything is trained.
         RunError: The reason for opening test says nothing.
-        DataError: The rows are of different protocols.
+        DataError: The rows are of different protocols or modes.
     """
     if test:
         check_reason(test)
     if isinstance(source, Mapping) and overrides:
-        raise ConfigError([Problem("", "overrides change a sweep file, not one that was loaded")])
-    rows = source if isinstance(source, Mapping) else load_sweep(source, overrides)
+        text = "overrides change an ablation file, not one that was loaded"
+        raise ConfigError([Problem("", text)])
+    rows = source if isinstance(source, Mapping) else load_ablation(source, overrides)
     one_protocol(_protocols(rows))
-    trained = {
-        name: _train_row(experiments, Path(run) / row_folder(name), on_epoch, on_run)
-        for name, experiments in rows.items()
-    }
-    split = "test" if test else "val"
-    table = compare(trained, split, test)
+    one_mode({name: mode_of(one) for name, row in rows.items() for one in row.experiments[:1]})
+    split = _split_of(rows, test)
+    trained = _trained(rows, Path(run), "" if test else split, on_run, (on_epoch, jobs, executor))
+    table = compare_runs(trained, split, test)
     save(table, Path(run), split)
     return table
 
 
-def _protocols(rows: Mapping[str, Sequence[Experiment]]) -> Iterator[str]:
+def _split_of(rows: Mapping[str, Planned], test: str) -> str:
+    """Return what an ablation is judged on."""
+    folds = any(one.folds for row in rows.values() for one in row.experiments)
+    return "test" if test else "held" if folds else "val"
+
+
+def _trained(
+    rows: Mapping[str, Planned],
+    folder: Path,
+    split: str,
+    on_run: OnRun,
+    how: tuple[OnEachEpoch, int, Executor],
+) -> dict[str, Trained]:
+    """Train what is missing; score it on `split` unless that is empty, as for test.
+
+    Test is opened by this process alone, once all is trained.
+    """
+    plugins, failed = plugin_files(), dict[str, str]()
+    planned = [
+        Training(name, one, folder / run_folder(name, one), folder / "stages", split, plugins)
+        for name, row in rows.items()
+        for one in row.experiments
+    ]
+
+    def told(one: Training, reason: str) -> None:
+        if reason:
+            fold = f", fold {one.experiment.fold}" if one.experiment.folds else ""
+            failed.setdefault(one.row, f"seed {one.experiment.seed}{fold}: {reason}")
+        on_run(one.folder, reason)
+
+    train_all(planned, told, *how)
+    return {
+        name: Trained(
+            [] if name in failed else [load_run(t.folder) for t in planned if t.row == name],
+            failed.get(name, ""),
+            row.published,
+            row.comparable,
+        )
+        for name, row in rows.items()
+    }
+
+
+def _protocols(rows: Mapping[str, Planned]) -> Iterator[str]:
     """Yield the protocol of each row whose data set can be made; the others will say why not."""
-    for experiments in rows.values():
+    for row in rows.values():
         with suppress(EmoframeError):
-            yield create("dataset", experiments[0].dataset).protocol
+            yield create("dataset", row.experiments[0].dataset).protocol
 
 
-def _train_row(
-    experiments: Sequence[Experiment], folder: Path, on_epoch: OnSweepEpoch, on_run: OnRun
-) -> Trained:
-    """Train the seeds of a row up to the first that fails."""
-    runs: list[Run] = []
-    for one in experiments:
-        place = folder / f"seed-{one.seed}"
-        try:
-            runs.append(train(one, place, on_epoch=partial(on_epoch, place)))
-        except EmoframeError as error:
-            on_run(place, str(error))
-            return Trained(runs, f"seed {one.seed}: {error}")
-        on_run(place, "")
-    return Trained(runs)
+def compare(
+    sources: Sequence[str | Path], split: str = "", reason: str = "", positive: str = ""
+) -> pd.DataFrame:
+    """Put runs and tables of predictions side by side, the others against the first.
+
+    Args:
+        sources: Run folders, folders of several seeds and folds of one experiment, or CSV files
+            `video_id,prob`; at least one run, which says what is true of the items.
+        split: `val`, `held` or `test`; empty takes `held` where the first run has folds, else
+            `val`.
+        reason: Why test is opened, for runs that were not scored on it yet.
+        positive: The class whose probability `prob` is; the second if not given.
+
+    Returns:
+        One row each, see `emoframe.evidence.compare.side_by_side`.
+
+    Raises:
+        DataError: They are of other items, protocols or modes, or a file cannot be used.
+        RunError: There is no run, or test has no reason.
+    """
+    if split == "test":
+        check_reason(reason)
+    return compare_sources(sources, split, reason, positive)
 
 
 def videos(experiment: Experiment) -> list[Item]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emoframe.core.errors import DataError, RunError
+from emoframe.core.errors import RunError
 from emoframe.core.files import replacing, write_text
 from emoframe.core.registry import create
 from emoframe.core.schema import plain
+from emoframe.evidence.alike import one_mode, one_protocol
 from emoframe.evidence.metrics import (
     Scores,
     check_reason,
@@ -32,7 +33,7 @@ from emoframe.evidence.metrics import (
 from emoframe.interfaces import Dataset
 from emoframe.learning.data import prepare
 from emoframe.learning.judge import predict_clips
-from emoframe.learning.run import Run, load_run, open_run
+from emoframe.learning.run import BEST, Run, load_run, open_run
 from emoframe.learning.sources import name_of
 from emoframe.learning.split import NO_SUBJECTS
 from emoframe.records import Prediction
@@ -42,6 +43,8 @@ from emoframe.weak_labels.store import LabelStore
 SPLITS = ("val", "held", "test")
 MEANS = ("macro_f1", "disagreement")
 """Scores without an interval: over seeds, their mean is given."""
+SHARED = "its folds were cut by item: people who are judged were also learned from, which flatters"
+"""What every number on such folds has to say of itself."""
 
 
 def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Scores:
@@ -79,7 +82,8 @@ def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Sco
     scores = score(predictions, run.classes)
     with replacing(run.folder / f"predictions-{split}.csv") as partial:
         table(predictions, run.classes).to_csv(partial, index=False)
-    written = _json_safe(plain(scores) | {"confusion": scores.confusion.tolist()})
+    more = _stamp(run) | {"confusion": scores.confusion.tolist()}
+    written = _json_safe(plain(scores) | more)
     write_text(run.folder / f"scores-{split}.json", json.dumps(written, indent=1))
     return scores
 
@@ -92,6 +96,14 @@ def _tell_labels(run: Run, dataset: Dataset) -> None:
     prompt = build_prompt(settings, dataset.classes).hash
     with LabelStore(settings.store) as store:
         store.add_opening(name_of(run.experiment, dataset), run.folder.name, prompt)
+
+
+def _stamp(run: Run) -> dict[str, Any]:
+    """Return what a number has to say of its run."""
+    asked = run.experiment
+    own = ("folds", "fold", "folds_by") if asked.folds else ()
+    fold = {name: getattr(asked, name) for name in own}
+    return {"seed": asked.seed, **fold, "mode": run.mode}
 
 
 def _json_safe(value: Any) -> Any:
@@ -110,63 +122,80 @@ def summary(
     """Score runs of one experiment and put them in one table, the pooled result last.
 
     Args:
-        runs: Runs that differ in their seed.
-        split: `val` or `test`.
+        runs: Runs that differ in their seed, or in their fold.
+        split: `val`, `held` or `test`.
         reason: Why test is opened.
         on_run: Called for each run that is scored.
 
     Returns:
-        One row per seed and, for test, one over all seeds: averaged per item, then over items.
-        `attrs["caption"]` says how intervals were computed and how often test was opened.
+        One row per run and, but for validation, one over all seeds, the folds of each pooled:
+        averaged per item, then over items. `attrs["caption"]` says how intervals were computed, in
+        which mode weak labels were used, and how often test was opened.
 
     Raises:
-        DataError: The runs are of different protocols.
+        DataError: The runs are of different protocols or modes.
         EmoframeError: As `evaluate`.
     """
     one_protocol(run.card["protocol"] for run in runs)
+    one_mode({str(run.folder): run.mode for run in runs})
     scores: list[Scores] = []
     for run in runs:
         scores.append(evaluate(run, split, reason))
         on_run(run)
     rows = [
-        {"seed": str(run.experiment.seed), **one.table().drop(columns="interval").iloc[0].to_dict()}
+        _which(run) | one.table().drop(columns="interval").iloc[0].to_dict()
         for run, one in zip(runs, scores, strict=True)
     ]
-    caption = (
-        f"{split}, {runs[0].card['protocol']}; intervals: {scores[0].accuracy.method}; "
-        f"balanced: {scores[0].balanced_accuracy.method}"
-    )
-    if split == "test":
-        if len(runs) > 1:
-            whole = pooled(correctness([saved_predictions(run, split) for run in runs]))
-            means = {
-                name: np.mean([row[name] for row in rows]) for name in rows[0] if name in MEANS
-            }
-            known = rows[0] | {name: str(interval) for name, interval in whole.items()}
-            known |= {name: round(float(value), 3) for name, value in means.items()}
-            rows.append({name: known[name] for name in rows[0]} | {"seed": "all"})
-        caption += "".join(f"; {name} {share:.3f}" for name, share in ceilings(runs[0]).items())
-        opened = sum(len(openings(run.folder)) for run in runs)
-        caption += f"; test labels opened {opened} times by these {len(runs)} runs"
-    if split == "val" and not any(p.subject for p in saved_predictions(runs[0], split)):
-        caption += f"; {NO_SUBJECTS}"
+    if split != "val" and len(runs) > 1:
+        rows.append(_over_seeds(runs, split, rows))
     result = pd.DataFrame(rows)
-    result.attrs["caption"] = caption
+    result.attrs["caption"] = "; ".join(_said(runs, scores[0], split))
     return result
 
 
-def one_protocol(protocols: Iterable[str]) -> None:
-    """Refuse results of different protocols, which answer different questions.
+def _which(run: Run) -> dict[str, str]:
+    asked = run.experiment
+    return {"seed": str(asked.seed)} | ({"fold": str(asked.fold)} if asked.folds else {})
 
-    Raises:
-        DataError: There are several; a copy that is not whole makes a protocol of its own.
+
+def _over_seeds(runs: Sequence[Run], split: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the row over all seeds; what has no interval is the mean over the rows."""
+    whole = pooled(correctness(list(by_seed(runs, split).values())))
+    means = {name: np.mean([row[name] for row in rows]) for name in rows[0] if name in MEANS}
+    known = rows[0] | {name: str(interval) for name, interval in whole.items()}
+    known |= {name: round(float(value), 3) for name, value in means.items()}
+    if split == "held":
+        known["items"] = sum(row["items"] for row in rows) // len({row["seed"] for row in rows})
+    every = {key: "all" for key in ("seed", "fold") if key in rows[0]}
+    return {name: known[name] for name in rows[0]} | every
+
+
+def by_seed(runs: Sequence[Run], split: str) -> dict[tuple[int, ...], list[Prediction]]:
+    """Return the predictions that were written, by seed; of `held`, the folds of each together.
+
+    Every other split is judged whole by each fold, so that each run stays on its own there.
     """
-    names = dict.fromkeys(protocols)
-    if len(names) > 1:
-        raise DataError(
-            f"results of the protocols {' and '.join(names)} never stand in one table; put each "
-            "protocol into a sweep, or a test, of its own"
-        )
+    found: dict[tuple[int, ...], list[Prediction]] = {}
+    for run in runs:
+        asked = run.experiment
+        key = (asked.seed,) if split == "held" or not asked.folds else (asked.seed, asked.fold)
+        found.setdefault(key, []).extend(saved_predictions(run, split))
+    return found
+
+
+def _said(runs: Sequence[Run], first: Scores, split: str) -> Iterator[str]:
+    """Yield the parts of a caption."""
+    yield ", ".join(one for one in (split, runs[0].card["protocol"], runs[0].mode) if one)
+    yield f"intervals: {first.accuracy.method}"
+    yield f"balanced: {first.balanced_accuracy.method}"
+    if split == "test":
+        yield from (f"{name} {share:.3f}" for name, share in ceilings(runs[0]).items())
+        opened = sum(len(openings(run.folder)) for run in runs)
+        yield f"test labels opened {opened} times by these {len(runs)} runs"
+    if split == "held" and any(run.asked.folds_by == "item" for run in runs):
+        yield SHARED
+    if split == "val" and not any(p.subject for p in saved_predictions(runs[0], split)):
+        yield NO_SUBJECTS
 
 
 def ceilings(run: Run) -> dict[str, float]:
@@ -178,6 +207,21 @@ def ceilings(run: Run) -> dict[str, float]:
         return {}
     dataset: Any = create("dataset", run.experiment.dataset)
     return dataset.ceilings() if hasattr(dataset, "ceilings") else {}
+
+
+def predictions_of(run: Run, split: str, reason: str = "") -> list[Prediction]:
+    """Read the predictions of a run; score it first if its weights are newer than they are.
+
+    The hash of the data is not looked at, since going on with a run has compared it before.
+
+    Raises:
+        EmoframeError: As `evaluate`.
+    """
+    saved, weights = run.folder / f"predictions-{split}.csv", run.folder / BEST
+    there = saved.is_file() and weights.is_file()
+    if not there or saved.stat().st_mtime < weights.stat().st_mtime:
+        evaluate(run, split, reason)
+    return saved_predictions(run, split)
 
 
 def saved_predictions(run: Run, split: str) -> list[Prediction]:

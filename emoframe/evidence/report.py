@@ -14,12 +14,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from emoframe.core import config
 from emoframe.core.files import write_text
+from emoframe.evidence.breakdown import per_subject, worst
+from emoframe.evidence.evaluate import saved_predictions
 from emoframe.evidence.metrics import Scores, openings
 from emoframe.learning.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+MOST = 20
+"""Subjects that are listed."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ def write_report(
         path: The HTML file.
         run: What was trained.
         scores: How good it is on `split`.
-        split: `val` or `test`.
+        split: `val`, `held` or `test`; the predictions that were written of it say which
+            subjects and clips the run gets wrong.
         videos: Videos to show the keypoints of.
         remarks: Sentences that a reader must not miss.
 
@@ -68,6 +75,8 @@ def write_report(
     )
     page = templates.get_template("report.html").render(
         run=run,
+        scope=_scope(run, split),
+        wrong=_wrong(run, split),
         scores=scores,
         split=split,
         remarks=remarks,
@@ -80,6 +89,25 @@ def write_report(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)
     return path
+
+
+def _scope(run: Run, split: str) -> str:
+    """Say what the result is of."""
+    asked, mode = run.experiment, run.mode
+    fold = f", fold {asked.fold} of {asked.folds}" if asked.folds else ""
+    return f"{split} ({run.card['protocol']}), seed {asked.seed}{fold}{f', {mode}' * bool(mode)}"
+
+
+def _wrong(run: Run, split: str) -> dict[str, list[dict[str, Any]]]:
+    """Return whom and what the run gets wrong, worst first; nothing where it was not scored."""
+    if not (run.folder / f"predictions-{split}.csv").is_file():
+        return {}
+    predictions = saved_predictions(run, split)
+    by_subject = per_subject(predictions, run.classes)
+    found = {"Items that it is most wrong about": worst(predictions, run.classes)}
+    if any(one.subject for one in predictions):
+        found = {f"Subjects, of {len(by_subject)} the worst": by_subject.head(MOST)} | found
+    return {title: table.to_dict("records") for title, table in found.items()}
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

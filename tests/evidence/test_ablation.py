@@ -1,18 +1,19 @@
-"""A sweep trains each row once per seed, loses nothing, and prints no number on its own."""
+"""An ablation trains each row once per seed and fold, loses nothing, and pairs what it compares."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from emoframe import api
+from emoframe.cli.app import build_app
 from emoframe.core import config
 from emoframe.core.errors import ConfigError, DataError, RunError
 from emoframe.evidence.compare import Trained, compare
@@ -30,17 +31,17 @@ rows:
   Big one: [{HIDDEN}=16, train.lr=0.02]
 """
 FAILS = "  too few: [train.val_fraction=0.01]\n"
-REASON = "the promise of the sweep"
+REASON = "the promise of the ablation"
 Write = Callable[[str], Path]
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> Write:
-    """Return a function that writes a sweep file."""
+    """Return a function that writes an ablation file."""
 
     def write(text: str) -> Path:
-        (tmp_path / "sweep.yaml").write_text(text)
-        return tmp_path / "sweep.yaml"
+        (tmp_path / "rows.yaml").write_text(text)
+        return tmp_path / "rows.yaml"
 
     return write
 
@@ -52,38 +53,42 @@ def small(tiny: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> Path:
-    """Folder of a sweep that is finished and was tested once, beside its file."""
-    folder = tmp_path_factory.mktemp("swept")
-    (folder / "sweep.yaml").write_text(ROWS)
-    api.sweep(folder / "sweep.yaml", folder / "runs", small, REASON)
+def ablated(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> Path:
+    """Folder of an ablation that is finished and was tested once, beside its file."""
+    folder = tmp_path_factory.mktemp("ablated")
+    (folder / "rows.yaml").write_text(ROWS)
+    api.ablate(folder / "rows.yaml", folder / "runs", small, REASON)
     return folder
 
 
-def runs_of(swept: Path, row: str) -> list[api.Run]:
-    return [api.load_run(swept / "runs" / row / f"seed-{n}") for n in (0, 1)]
+def runs_of(ablated: Path, row: str) -> list[api.Run]:
+    return [api.load_run(ablated / "runs" / row / f"seed-{n}") for n in (0, 1)]
+
+
+def said(table: pd.DataFrame) -> str:
+    return table.attrs["caption"].lower()
 
 
 def refusal(file: Path, *overrides: str) -> str:
     with pytest.raises(ConfigError) as refused:
-        api.load_sweep(file, overrides)
+        api.load_ablation(file, overrides)
     return str(refused.value)
 
 
-def test_each_row_is_trained_once_per_seed(swept: Path) -> None:
-    folders = sorted(path.parent for path in (swept / "runs").rglob("resolved.yaml"))
-    names = [str(path.relative_to(swept / "runs")) for path in folders]
+def test_each_row_is_trained_once_per_seed(ablated: Path) -> None:
+    folders = sorted(path.parent for path in (ablated / "runs").rglob("resolved.yaml"))
+    names = [str(path.relative_to(ablated / "runs")) for path in folders]
     assert names == ["big-one/seed-0", "big-one/seed-1", "small/seed-0", "small/seed-1"]
-    big, small = runs_of(swept, "big-one")[1].experiment, runs_of(swept, "small")[0].experiment
+    big, small = runs_of(ablated, "big-one")[1].experiment, runs_of(ablated, "small")[0].experiment
     assert (big.seed, big.train.lr, small.train.lr) == (1, 0.02, 0.01)
     assert big.train.epochs == small.train.epochs == 2  # what was typed is laid over every row
 
 
-def test_the_table_says_all_that_a_number_needs(swept: Path) -> None:
-    written = json.loads((swept / "runs" / "sweep-test.json").read_text())
+def test_the_table_says_all_that_a_number_needs(ablated: Path) -> None:
+    written = json.loads((ablated / "runs" / "ablation-test.json").read_text())
     first, other = written["rows"]
     for row, folder in ((first, "small"), (other, "big-one")):
-        runs = runs_of(swept, folder)
+        runs = runs_of(ablated, folder)
         whole = correctness([saved_predictions(run, "test") for run in runs])
         assert row["accuracy"]["low"] <= row["accuracy"]["value"] <= row["accuracy"]["high"]
         assert row["accuracy"]["value"] == pytest.approx(pooled(whole)["accuracy"].value)
@@ -101,59 +106,61 @@ def test_the_table_says_all_that_a_number_needs(swept: Path) -> None:
         assert part in written["caption"]
 
 
-def test_a_difference_is_paired_over_seeds_and_over_items(swept: Path) -> None:
+def test_a_difference_is_paired_over_seeds_and_over_items(ablated: Path) -> None:
     both = [
-        correctness([saved_predictions(run, "test") for run in runs_of(swept, row)])
+        correctness([saved_predictions(run, "test") for run in runs_of(ablated, row)])
         for row in ("small", "big-one")
     ]
     expected = paired(both[0].right, both[1].right, both[0].subjects)
-    _, other = json.loads((swept / "runs" / "sweep-test.json").read_text())["rows"]
-    for interval, unit in zip(expected, ("seeds", "items"), strict=True):
-        told = other[f"vs small ({unit})"]
+    _, other = json.loads((ablated / "runs" / "ablation-test.json").read_text())["rows"]
+    for interval, unit in zip(expected, ("difference over seeds", "difference"), strict=True):
+        told = other[unit]
         assert [told["low"], told["high"]] == pytest.approx([interval.low, interval.high])
         assert told["method"] == interval.method
 
 
-def test_running_again_trains_nothing_and_opens_nothing(swept: Path, small: list[str]) -> None:
+def test_running_again_trains_nothing_and_opens_nothing(ablated: Path, small: list[str]) -> None:
     def stamps() -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in (swept / "runs").rglob("best.pth")}
+        return {path: path.stat().st_mtime_ns for path in (ablated / "runs").rglob("best.pth")}
 
     before, trained = stamps(), []
-    table = (swept / "runs" / "sweep-test.csv").read_text()
-    again = [swept / "sweep.yaml", swept / "runs", small, REASON]
-    api.sweep(*again, on_epoch=lambda folder, row: trained.append(folder))
+    table = (ablated / "runs" / "ablation-test.csv").read_text()
+    again = [ablated / "rows.yaml", ablated / "runs", small, REASON]
+    api.ablate(*again, on_epoch=lambda folder, row: trained.append(folder))
     assert not trained
     assert stamps() == before
-    assert len(openings(swept / "runs" / "small" / "seed-0")) == 1
-    assert (swept / "runs" / "sweep-test.csv").read_text() == table
+    assert len(openings(ablated / "runs" / "small" / "seed-0")) == 1
+    assert (ablated / "runs" / "ablation-test.csv").read_text() == table
 
 
 def test_predictions_older_than_the_weights_are_made_again(
     written: Write, tmp_path: Path, small: list[str]
 ) -> None:
     file = written(ROWS.partition("  Big one")[0])
-    api.sweep(file, tmp_path / "runs", [*small, "seeds=1"], REASON)
+    api.ablate(file, tmp_path / "runs", [*small, "seeds=1"], REASON)
     run = tmp_path / "runs" / "small" / "seed-0"
     later = (run / "predictions-test.csv").stat().st_mtime + 10
     os.utime(run / "checkpoints" / "best.pth", (later, later))
-    table = api.sweep(file, tmp_path / "runs", [*small, "seeds=1"], REASON)
+    table = api.ablate(file, tmp_path / "runs", [*small, "seeds=1"], REASON)
     assert "opened 2 times by these 1" in table.attrs["caption"]
 
 
-def test_a_sweep_that_was_stopped_goes_on(written: Write, tmp_path: Path, small: list[str]) -> None:
+def test_an_ablation_that_was_stopped_goes_on(
+    written: Write, tmp_path: Path, small: list[str]
+) -> None:
     def stop(folder: Path, _: str) -> None:
         raise KeyboardInterrupt
 
     again, trained = [written(ROWS), tmp_path / "runs", [*small, "seeds=1"]], []
     with pytest.raises(KeyboardInterrupt):
-        api.sweep(*again, on_run=stop)
-    table = api.sweep(*again, on_epoch=lambda folder, _: trained.append(folder))
+        api.ablate(*again, on_run=stop)
+    table = api.ablate(*again, on_epoch=lambda folder, _: trained.append(folder))
     assert trained == [tmp_path / "runs" / "big-one" / "seed-0"] * 2
     assert table["accuracy"].notna().all()
 
 
-def test_without_a_reason_the_table_is_on_validation(swept: Path, small: list[str]) -> None:
-    table = api.sweep(swept / "sweep.yaml", swept / "runs", small)
+def test_without_a_reason_the_table_is_on_validation(ablated: Path, small: list[str]) -> None:
+    table = api.ablate(ablated / "rows.yaml", ablated / "runs", small)
     assert table.attrs["caption"].startswith("val, ")
     assert "is not test" in table.attrs["caption"]
     assert "opened 4 times" in table.attrs["caption"]  # as many as before
@@ -161,17 +168,17 @@ def test_without_a_reason_the_table_is_on_validation(swept: Path, small: list[st
         low, high = map(float, seeds.split(" to "))
         assert low - 1e-3 <= accuracy.value <= high + 1e-3
         assert accuracy.low <= accuracy.value <= accuracy.high
-    assert table["vs small (seeds)"].notna().tolist() == [False, True]
-    assert table["vs small (items)"].notna().tolist() == [False, True]
+    assert table["difference"].notna().tolist() == [False, True]
 
 
 def test_rows_on_other_data_are_not_compared(
     written: Write, tmp_path: Path, small: list[str]
 ) -> None:
     file = written(ROWS.replace("small: []", "small: [dataset.seed=1]"))
-    table = api.sweep(file, tmp_path / "runs", [*small, "seeds=1"], REASON)
+    table = api.ablate(file, tmp_path / "runs", [*small, "seeds=1"], REASON)
     assert table["accuracy"].notna().all()
-    assert not [name for name in table if name.startswith("vs ")]
+    assert "difference" not in table
+    assert "big one: no difference: small and big one were judged on other items" in said(table)
 
 
 def test_rows_of_different_protocols_are_refused_before_anything_is_trained(
@@ -179,12 +186,12 @@ def test_rows_of_different_protocols_are_refused_before_anything_is_trained(
 ) -> None:
     file = written(ROWS.replace("small: []", "small: [dataset.world=slow]"))
     with pytest.raises(DataError, match="planted:slow .*never stand in one table"):
-        api.sweep(file, tmp_path / "runs", [*small, "seeds=1"])
+        api.ablate(file, tmp_path / "runs", [*small, "seeds=1"])
     assert not (tmp_path / "runs").exists()
 
 
-def test_rows_of_different_protocols_are_refused_before_anything_is_opened(swept: Path) -> None:
-    one, other = runs_of(swept, "small"), runs_of(swept, "big-one")
+def test_rows_of_different_protocols_are_refused_before_anything_is_opened(ablated: Path) -> None:
+    one, other = runs_of(ablated, "small"), runs_of(ablated, "big-one")
     protocol = one[0].card["protocol"]
     marked = [replace(run, card=run.card | {"protocol": f"{protocol}/incomplete"}) for run in other]
     for run in (*one, *other):  # so that scoring would have to open test again
@@ -201,11 +208,11 @@ def test_rows_of_different_protocols_are_refused_before_anything_is_opened(swept
             os.utime(run.folder / "checkpoints" / "best.pth", (1e9, 1e9))
 
 
-def test_a_row_that_fails_is_a_row_with_a_reason(swept: Path, small: list[str]) -> None:
-    (swept / "more.yaml").write_text(ROWS + FAILS)
+def test_a_row_that_fails_is_a_row_with_a_reason(ablated: Path, small: list[str]) -> None:
+    (ablated / "more.yaml").write_text(ROWS + FAILS)
     told: list[str] = []
-    table = api.sweep(
-        swept / "more.yaml", swept / "runs", small, on_run=lambda _, reason: told.append(reason)
+    table = api.ablate(
+        ablated / "more.yaml", ablated / "runs", small, on_run=lambda _, reason: told.append(reason)
     )
     assert table["accuracy"].notna().tolist() == [True, True, False]
     assert "seed 0: the rarest class has" in table["failed"].tolist()[2]
@@ -216,19 +223,18 @@ def test_a_table_of_nothing_but_failures_has_no_number(
     written: Write, tmp_path: Path, small: list[str]
 ) -> None:
     file = written(ROWS.partition("  small")[0] + FAILS)
-    table = api.sweep(file, tmp_path / "runs", small)
+    table = api.ablate(file, tmp_path / "runs", small)
     assert list(table.columns) == ["row", "failed"]
     assert "no items" in table.attrs["caption"]
 
 
-def test_the_command_says_by_its_exit_code_that_a_row_failed(swept: Path, small: list[str]) -> None:
-    (swept / "one.yaml").write_text(ROWS.partition("  Big one")[0] + FAILS)
-    args = ["sweep", str(swept / "one.yaml"), *small, "--seeds", "1", "--run", str(swept / "runs")]
-    done = subprocess.run(
-        [sys.executable, "-m", "emoframe", *args, "--json"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
+def test_the_command_says_by_its_exit_code_that_a_row_failed(
+    ablated: Path, small: list[str]
+) -> None:
+    (ablated / "one.yaml").write_text(ROWS.partition("  Big one")[0] + FAILS)
+    args = ["ablate", str(ablated / "one.yaml"), *small, "--seeds", "1"]
+    done = CliRunner().invoke(build_app(), [*args, "--run", str(ablated / "runs"), "--json"])
+    assert done.exit_code == 1, done.output
     good, bad = json.loads(done.stdout)
     assert good["accuracy"]["low"] <= good["accuracy"]["high"]
     assert bad["failed"].startswith("seed 0: ")
@@ -241,9 +247,9 @@ def test_every_problem_of_every_row_is_shown_with_its_row(written: Write) -> Non
     lines = refusal(written(ROWS + bad), "train.batch_size=0").splitlines()
     assert len(lines) == 4
     for part in (
-        "sweep.yaml:7, row 'typo'  train.epohcs: unknown; did you mean 'epochs'?",
-        "sweep.yaml:7, row 'typo'  seeds: unknown; did you mean 'seed'",
-        "sweep.yaml:8, row 'half'  'train.lr' is not of the form key=value",
+        "rows.yaml:7, row 'typo'  train.epohcs: unknown; did you mean 'epochs'?",
+        "rows.yaml:7, row 'typo'  seeds: unknown; did you mean 'seed'",
+        "rows.yaml:8, row 'half'  'train.lr' is not of the form key=value",
         "command line, row 'small', 'Big one', 'typo'  train.batch_size: must be int > 0, got 0",
     ):
         assert any(line.startswith(part) for line in lines), lines
@@ -251,7 +257,7 @@ def test_every_problem_of_every_row_is_shown_with_its_row(written: Write) -> Non
 
 def test_what_is_wrong_with_all_rows_is_shown_once(written: Write) -> None:
     assert refusal(written(ROWS.replace("train.lr=0.01", "train.lrr=0.01"))).splitlines() == [
-        "sweep.yaml:2  train.lrr: unknown; did you mean 'lr'? (Train takes "
+        "rows.yaml:2  train.lrr: unknown; did you mean 'lr'? (Train takes "
         + ", ".join(vars(api.load("quickstart").train))
         + ")"
     ]
@@ -261,41 +267,47 @@ def test_what_is_wrong_with_all_rows_is_shown_once(written: Write) -> None:
     ("change", "says"),
     [
         (("small: []", f"small: [train.lr=0.02, {HIDDEN}=16]"), "same experiment as row 'small'"),
-        (("Big one", "SMALL"), "sweep.yaml:6  rows.SMALL: has the same folder name as row 'small'"),
+        (("Big one", "SMALL"), "rows.yaml:6  rows.SMALL: has the same folder name as row 'small'"),
         (("Big one", "'??'"), "has no letter or digit"),
-        (("rows:", "rowz:"), "sweep.yaml:4  rowz: unknown; did you mean 'rows'?"),
-        (("seeds: 2", "trian: {}"), "sweep.yaml:3  trian: unknown; did you mean 'train'?"),
-        (("seeds: 2", "seeds: 0"), "sweep.yaml:3  seeds: must be int > 0, got 0"),
+        (("rows:", "rowz:"), "rows.yaml:4  rowz: unknown; did you mean 'rows'?"),
+        (("seeds: 2", "trian: {}"), "rows.yaml:3  trian: unknown; did you mean 'train'?"),
+        (("seeds: 2", "seeds: 0"), "rows.yaml:3  seeds: must be int > 0, got 0"),
+        (("seeds: 2", "folds: 1"), "rows.yaml:3  folds: is 1, which leaves nothing to train on"),
+        (("small: []", "small: {override: []}"), "rows.small.override: unknown; did you mean"),
+        (("small: []", "small: {published: 663}"), "published: must be float >= 0 and <= 100"),
+        (("[train.lr=0.01,", "[folds=3,"), "overrides: changes `folds`"),
         (("base: quickstart", "base: quickstrat"), "there is no config 'quickstrat'"),
     ],
 )
-def test_a_sweep_that_cannot_be_is_refused(
+def test_an_ablation_that_cannot_be_is_refused(
     change: tuple[str, str], says: str, written: Write
 ) -> None:
     assert says in refusal(written(ROWS.replace(*change)))
 
 
-def test_a_sweep_without_rows_is_refused(written: Write) -> None:
+def test_an_ablation_without_rows_is_refused(written: Write) -> None:
     assert "needs at least one row" in refusal(written("base: quickstart\nrows: {}\n"))
     assert "rows: is required" in refusal(written("base: quickstart\n"))
 
 
-def test_every_shipped_sweep_is_right() -> None:
-    files = [path for folder in config.shipped() for path in (folder / "sweeps").glob("*.yaml")]
+def test_every_shipped_ablation_is_right() -> None:
+    files = [path for folder in config.shipped() for path in (folder / "ablations").glob("*.yaml")]
     assert files
     for file in files:
-        path = config.load(file).data["dataset"].get("path")
-        assert all(api.load_sweep(file, ["dataset.path=x"] if path == "???" else []).values())
+        dataset = config.load(file).data["dataset"]
+        given = [f"dataset.{key}=x" for key, value in dataset.items() if value == "???"]
+        assert api.load_ablation(file, given)
 
 
 def test_a_row_cannot_change_the_seeds_that_it_is_paired_by(written: Write) -> None:
-    refused = refusal(written("base: quickstart\nrows: {a: [], b: [seed=4]}\n"))
+    refused = refusal(written("base: quickstart\nrows: {a: [], b: [seed=4], c: [folds=3]}\n"))
     assert "rows.b: changes `seed`" in refused
+    assert "rows.c: changes `folds`" in refused
 
 
 def test_a_reason_of_blanks_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="needs a reason"):
-        api.sweep("sweeps/offsets", tmp_path, test=" ")
+        api.ablate("ablations/offsets", tmp_path, test=" ")
     assert not any(tmp_path.iterdir())
 
 
