@@ -71,6 +71,8 @@ def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Sco
     data = prepare(run.experiment)
     open_run(run.folder, run.asked, data)
     predictions = predict_clips(run, getattr(data, split))
+    if split != "val":  # by which thresholds and calibration are chosen, and nothing else
+        _written(run, "val", predict_clips(run, data.val))
     if split == "held":
         labels = {ref.id: ref.label for ref in data.dataset.samples("train")}
         predictions = [replace(p, label=labels[p.id]) for p in predictions]
@@ -79,6 +81,15 @@ def evaluate(run: Run | str | Path, split: str = "val", reason: str = "") -> Sco
         _tell_labels(run, data.dataset)
         labels = open_test(run.folder, data.dataset, reason)
         predictions = [replace(p, label=labels.get(p.id)) for p in predictions]
+    scores = _written(run, split, predictions)
+    from emoframe.evidence.card import write  # which reads what was written here
+
+    write(run)
+    return scores
+
+
+def _written(run: Run, split: str, predictions: Sequence[Prediction]) -> Scores:
+    """Score predictions, and write both to the run folder."""
     scores = score(predictions, run.classes)
     with replacing(run.folder / f"predictions-{split}.csv") as partial:
         table(predictions, run.classes).to_csv(partial, index=False)

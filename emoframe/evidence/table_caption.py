@@ -9,6 +9,7 @@ from emoframe.evidence.evaluate import ceilings
 from emoframe.evidence.judged import Judged
 from emoframe.evidence.metrics import openings
 from emoframe.evidence.power import ALPHA, POWER
+from emoframe.evidence.submissions import after_leaderboard
 from emoframe.learning.run import Run
 from emoframe.learning.split import NO_SUBJECTS
 
@@ -119,6 +120,11 @@ def _warnings(rows: Mapping[str, Judged], split: str, runs: Sequence[Run]) -> It
         )
     else:
         yield "this is validation, by which epochs were selected: it flatters, and is not test"
+    if known := sum(bool(after_leaderboard(run)) for run in runs):
+        yield (
+            f"{known} of these runs began after a leaderboard had returned a score for the same "
+            "protocol: taken for selected by it"
+        )
     if split != "test" and rows and not subjects:
         yield NO_SUBJECTS
 

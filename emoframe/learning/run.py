@@ -13,6 +13,7 @@ result can always be traced to what made it.
 
 from __future__ import annotations
 
+import datetime as dt
 import fcntl
 import json
 import platform
@@ -260,6 +261,9 @@ def _card(experiment: Experiment, data: Data) -> dict[str, Any]:
         "rationales": data.origin,
         "wiring": plain(data.wiring),
         "seed": experiment.seed,
+        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
         "plugins": sorted({p.distribution for p in loaded().plugins if not p.error}),
