@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ from emoframe.core.errors import ConfigError, DataError, Problem, suggest
 from emoframe.core.registry import create
 from emoframe.learning.experiment import Branch
 from emoframe.learning.features import channels
+from emoframe.learning.processes import add_up
 from emoframe.skeleton import SkeletonLayout
 
 
@@ -101,17 +102,30 @@ class KeypointNorm(nn.Module):
     def _observe(self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor) -> None:
         """Move the averages of count, sum and sum of squares towards those of the batch.
 
-        What no clip of the batch shows keeps its averages: they would fade to nothing.
+        What no clip of the batch shows keeps its averages: they would fade to nothing. Processes
+        that share a batch see all of it.
         """
         measured = torch.cat(self._measured(x_NTVC, mask_NTV), -1).repeat_interleave(self.dims, -1)
         x = x_NTVC[..., : measured.shape[-1]] * measured
-        step = self.momentum * (measured.sum((0, 1)) > 0).to(self.count_VC)
-        for average, seen in (
-            (self.count_VC, measured),
-            (self.sum_VC, x),
-            (self.square_VC, x**2),
+        sums = torch.stack([seen.sum((0, 1)) for seen in (measured, x, x**2)]).to(self.count_VC)
+        count, *_ = add_up(sums)
+        step = self.momentum * (count > 0).to(self.count_VC)
+        for average, of_batch in zip(
+            (self.count_VC, self.sum_VC, self.square_VC), sums, strict=True
         ):
-            average.lerp_(seen.sum((0, 1)).to(average), step)
+            average.lerp_(of_batch, step)
+
+
+class Tokens(NamedTuple):
+    """What became of the tokens of a batch.
+
+    Attributes:
+        weight_NS: Share of each in its clip; zero for what is masked.
+        span_NS2: Start and end of each, seconds from the first of the clip on.
+    """
+
+    weight_NS: torch.Tensor
+    span_NS2: torch.Tensor
 
 
 class GroupEncoder(nn.Module):
@@ -142,12 +156,13 @@ class GroupEncoder(nn.Module):
 
     def forward(
         self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor, time_NT: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return z_ND and the relevance of each token, weight_NS."""
+    ) -> tuple[torch.Tensor, Tokens]:
+        """Return z_ND and how much each token counts in it."""
         mask = mask_NTV[:, :, self.joints]
         h_NTD = self.backbone(self.norm(x_NTVC[:, :, self.joints], mask), mask)
-        h_NSD, _, mask_NS = self.encoder(h_NTD, time_NT, mask.any(-1))
-        return self.pooling(h_NSD, mask_NS)
+        h_NSD, span_NS2, mask_NS = self.encoder(h_NTD, time_NT, mask.any(-1))
+        z, weight_NS = self.pooling(h_NSD, mask_NS)
+        return z, Tokens(weight_NS, span_NS2)
 
 
 class KeypointBranch(nn.Module):
@@ -179,11 +194,11 @@ class KeypointBranch(nn.Module):
 
     def forward(
         self, x_NTVC: torch.Tensor, mask_NTV: torch.Tensor, time_NT: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Return z_ND and the relevance of each group's tokens."""
+    ) -> tuple[torch.Tensor, dict[str, Tokens]]:
+        """Return z_ND and how much the tokens of each group count."""
         done = {name: encoder(x_NTVC, mask_NTV, time_NT) for name, encoder in self.groups.items()}
         z = self.projection(torch.cat([z for z, _ in done.values()], -1))
-        return z, {name: weight for name, (_, weight) in done.items()}
+        return z, {name: tokens for name, (_, tokens) in done.items()}
 
 
 class FrameBranch(nn.Module):
@@ -201,12 +216,12 @@ class FrameBranch(nn.Module):
 
     def forward(
         self, x_NTD: torch.Tensor, mask_NT: torch.Tensor, time_NT: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Return z_ND and the relevance of each token."""
+    ) -> tuple[torch.Tensor, dict[str, Tokens]]:
+        """Return z_ND and how much each token counts in it."""
         h_NTD = self.norm(x_NTD[:, :, None], mask_NT[:, :, None])[:, :, 0]
-        h_NSD, _, mask_NS = self.encoder(h_NTD, time_NT, mask_NT)
+        h_NSD, span_NS2, mask_NS = self.encoder(h_NTD, time_NT, mask_NT)
         z, weight_NS = self.pooling(h_NSD, mask_NS)
-        return self.projection(z), {"": weight_NS}
+        return self.projection(z), {"": Tokens(weight_NS, span_NS2)}
 
 
 class TextBranch(nn.Module):
@@ -220,9 +235,7 @@ class TextBranch(nn.Module):
         self.projection = nn.Linear(self.encoder.out_dim, branch.out_dim)
         self.out_dim = branch.out_dim
 
-    def forward(
-        self, texts: Sequence[str], *_: object
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def forward(self, texts: Sequence[str], *_: object) -> tuple[torch.Tensor, dict[str, Tokens]]:
         """Return z_ND; a text is read as a whole, so that there are no tokens to weigh."""
         return self.projection(self.norm(self.encoder(texts))), {}
 

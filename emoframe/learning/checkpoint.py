@@ -23,6 +23,10 @@ from emoframe.core.files import replacing
 BUFFER = "history_buffer"
 
 
+class DivergedError(RunError):
+    """A loss became no finite number; the checkpoints are those of before."""
+
+
 def load_from_emoframe(filename: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     """Load a checkpoint without running anything that it may hold.
 
@@ -116,10 +120,10 @@ class Selection:
         """Take one epoch's row in and say whether it is the best so far.
 
         Raises:
-            RunError: The validation loss is not a number.
+            DivergedError: The validation loss is not a number.
         """
         if not math.isfinite(row["val_loss"]):
-            raise RunError(
+            raise DivergedError(
                 f"the validation loss of epoch {row['epoch']:g} is {row['val_loss']}; lower "
                 "train.lr, or look at the data with `emoframe check`"
             )

@@ -1,4 +1,4 @@
-"""mmengine's model class, without the seconds that its import would take.
+"""mmengine's model classes, without the seconds that its import would take.
 
 Importing `mmengine.model` tries to register an optimiser of transformers, and with that loads all
 of transformers and peft where they are installed: a third of the start of a command. Nothing here
@@ -26,6 +26,6 @@ def _without(package: str) -> Iterator[None]:
 
 
 with _without("transformers"):
-    from mmengine.model import BaseModel
+    from mmengine.model import BaseModel, MMDistributedDataParallel
 
-__all__ = ["BaseModel"]
+__all__ = ["BaseModel", "MMDistributedDataParallel"]

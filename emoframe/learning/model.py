@@ -14,7 +14,7 @@ from torch import distributed, nn
 
 from emoframe.core.errors import RunError
 from emoframe.core.registry import create
-from emoframe.learning.branches import TextBranch, Wiring, build_branch
+from emoframe.learning.branches import TextBranch, Tokens, Wiring, build_branch
 from emoframe.learning.dropout import drop_modalities
 from emoframe.learning.engine import BaseModel
 from emoframe.learning.experiment import Model
@@ -66,15 +66,20 @@ class Recognizer(BaseModel):
             present = drop_modalities(present, self.modality_dropout)
         some = next(iter(present.values()))
         z: dict[str, torch.Tensor] = {}
-        relevance: dict[str, torch.Tensor] = {}
+        tokens: dict[str, Tokens] = {}
         for name, branch in self.branches.items():
             if name not in inputs:  # no clip of the batch has it, so that any vector will do
                 z[name] = torch.zeros(len(some), self.widths[name], device=some.device)
                 continue
-            z[name], weights = branch(inputs[name], masks.get(name), times.get(name))
-            relevance |= {f"{name}.{g}".strip("."): weight for g, weight in weights.items()}
+            z[name], found = branch(inputs[name], masks.get(name), times.get(name))
+            tokens |= {f"{name}.{group}".strip("."): one for group, one in found.items()}
         fused = self.fusion_head(z, {name: present[name] for name in z})
-        output = Output(self.classifier(fused), fused, relevance)
+        output = Output(
+            self.classifier(fused),
+            fused,
+            {name: one.weight_NS for name, one in tokens.items()},
+            {name: one.span_NS2 for name, one in tokens.items()},
+        )
         if mode == "loss":
             assert target is not None  # there is one wherever there is something to learn
             return self.losses(output, target)

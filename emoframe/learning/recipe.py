@@ -80,7 +80,8 @@ def train_recipe(
     Raises:
         EmoframeError: Data, labels or run folders cannot be used as asked.
     """
-    check_precision(experiment.train)
+    for name in experiment.stages or {"": None}:
+        check_precision(experiment.stage(name).train)
     shared = shared or folder / "stages"
     done: dict[str, Path] = {}
     *before, last = experiment.stages or {"": Stage()}

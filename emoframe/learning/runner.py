@@ -10,40 +10,35 @@ It is given no `cfg`: mmengine would format that with yapf, for seconds at each 
 
 from __future__ import annotations
 
-import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
-from mmengine.dataset import DefaultSampler
-from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch.utils.data import DataLoader
 
 from emoframe.core.errors import RunError
-from emoframe.core.files import settle
-from emoframe.learning.checkpoint import (
-    Selection,
-    epochs,
-    from_plain,
-    load_from_emoframe,
-    save,
-    to_plain,
-)
-from emoframe.learning.clips import Clips, collate
+from emoframe.learning import batches, processes
+from emoframe.learning.checkpoint import Selection, epochs, load_from_emoframe
 from emoframe.learning.data import Data
+from emoframe.learning.engine import MMDistributedDataParallel
 from emoframe.learning.experiment import Experiment
+from emoframe.learning.hooks import (
+    Average,
+    EpochEnd,
+    EpochStart,
+    OnEpoch,
+    Schedule,
+    ValidationLoss,
+    Watch,
+    seed_everything,
+)
 from emoframe.learning.model import Recognizer
 from emoframe.learning.stages import Train
-from emoframe.records import Output, Target
-
-OnEpoch = Callable[[Mapping[str, Any]], None]
 
 
 def fit(
@@ -66,7 +61,8 @@ def fit(
         The epochs that were run and which was selected.
 
     Raises:
-        RunError: A checkpoint cannot be used, or the loss diverges.
+        RunError: A checkpoint cannot be used, or the processes cannot share a batch.
+        DivergedError: A loss became no finite number; the last checkpoint is left as it is.
     """
     guard_loading()
     seed_everything(experiment.seed, 0)
@@ -75,9 +71,11 @@ def fit(
         model.fit_texts(data.texts)
         model.start_from(init or {})
     selection = Selection(experiment.train.patience)
-    hook = EpochEnd(folder, selection, on_epoch)
+    average = Average(experiment.train.ema) if experiment.train.ema else None
+    end = EpochEnd(folder, selection, model, on_epoch, average)
     with redirect_stdout(sys.stderr):  # mmengine prints where programs read
-        _runner(experiment, data, folder, model, hook).train()
+        hooks = [*([average] if average else []), end]
+        _runner(experiment, data, folder, model, hooks).train()
     return selection
 
 
@@ -100,14 +98,6 @@ def check_precision(train: Train) -> None:
         )
 
 
-def seed_everything(seed: int, epoch: int) -> None:
-    """Seed every global generator as a pure function of the seed and the epoch."""
-    number = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    random.seed(number)
-    np.random.seed(number)  # noqa: NPY002 (libraries draw from the global one)
-    torch.manual_seed(number)
-
-
 class StrictRunner(Runner):
     """A Runner that never loads half a checkpoint."""
 
@@ -120,126 +110,27 @@ class StrictRunner(Runner):
             raise RunError(f"{filename} does not fit the model: {error}") from error
 
 
-class EpochStart(Hook):
-    """Makes an epoch's randomness depend on nothing but the seed and the epoch."""
-
-    priority = "VERY_HIGH"
-
-    def __init__(self, seed: int, clips: Clips) -> None:
-        self.seed, self.clips = seed, clips
-
-    def before_train_epoch(self, runner: Any) -> None:
-        """Seed, and tell the clips which epoch it is (loader workers are forked after this)."""
-        self.clips.epoch = runner.epoch
-        seed_everything(self.seed, runner.epoch + 1)
-
-
-class EpochEnd(Hook):
-    """After validation: selects, stops early, and writes the one checkpoint of the epoch."""
-
-    priority = "LOWEST"
-
-    def __init__(self, folder: Path, selection: Selection, on_epoch: OnEpoch) -> None:
-        self.folder = folder / "checkpoints"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.selection, self.on_epoch = selection, on_epoch
-
-    def before_train(self, runner: Any) -> None:
-        """Do not train on where an earlier process had already stopped early."""
-        runner.train_loop.stop_training = self.selection.exhausted
-
-    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Write the best weights first and the epoch last: either alone is consistent."""
-        row = self._row(runner, metrics or {})
-        if self.selection.see(row):
-            best = {"state_dict": runner.model.state_dict(), "meta": {"epoch": runner.epoch}}
-            save(self.folder / "best.pth", best)
-        runner.train_loop.stop_training = self.selection.exhausted
-        older = epochs(self.folder)
-        name = f"epoch_{runner.epoch}.pth"
-        meta = {"epoch": runner.epoch, "iter": runner.iter}
-        runner.save_checkpoint(str(self.folder), f"{name}.partial", meta=meta)
-        settle(self.folder / name, self.folder / f"{name}.partial")
-        for path in older:
-            path.unlink()
-        self.on_epoch(row)
-
-    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Leave tensors and plain data only, and add the state of the selection."""
-        checkpoint["selection"] = self.selection.state_dict()
-        for key in ("message_hub", "meta", "param_schedulers", "selection"):
-            checkpoint[key] = to_plain(checkpoint[key])
-
-    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Give mmengine its buffers back, and the selection its state.
-
-        Raises:
-            RunError: It is no checkpoint to resume from.
-        """
-        lacking = [k for k in ("message_hub", "selection", "optimizer") if k not in checkpoint]
-        if lacking:
-            raise RunError(f"the last epoch's checkpoint lacks {', '.join(lacking)}; delete it")
-        checkpoint["message_hub"] = from_plain(checkpoint["message_hub"])
-        self.selection.load_state_dict(checkpoint["selection"])
-
-    def _row(self, runner: Any, metrics: dict[str, float]) -> dict[str, float]:
-        steps = len(runner.train_loop.dataloader)
-        losses, seconds = (
-            runner.message_hub.get_scalar(f"train/{name}").data[0][-steps:]
-            for name in ("loss", "time")
-        )
-        return {
-            "epoch": runner.epoch,
-            "train_loss": float(losses.mean()),
-            "lr": float(runner.optim_wrapper.get_lr()["lr"][0]),
-            **{f"val_{key}": float(value) for key, value in metrics.items()},
-            "ms_per_step": 1000 * float(np.median(seconds)),  # loading included
-        }
-
-
-class ValidationLoss(BaseMetric):
-    """The loss and the accuracy over validation."""
-
-    default_prefix = ""
-
-    def __init__(self, loss: Callable[..., torch.Tensor]) -> None:
-        super().__init__()
-        self.loss = loss
-
-    def process(self, data_batch: dict[str, Any], data_samples: Sequence[Output]) -> None:
-        """Take one batch in."""
-        output = data_samples[0]
-        target = Target(*(value.to(output.logits_NK.device) for value in data_batch["target"]))
-        loss, labels = self.loss(output, target), target.prob_NK.argmax(-1)
-        right = (output.logits_NK.argmax(-1) == labels).sum()
-        self.results.append((float(loss) * len(labels), int(right), len(labels)))
-
-    def compute_metrics(self, results: list[tuple[float, int, int]]) -> dict[str, float]:
-        """Return means over clips."""
-        loss, right, count = (sum(column) for column in zip(*results, strict=True))
-        return {"loss": loss / count, "accuracy": right / count}
-
-
 def _runner(
-    experiment: Experiment, data: Data, folder: Path, model: Recognizer, end: EpochEnd
+    experiment: Experiment, data: Data, folder: Path, model: Recognizer, hooks: list[Hook]
 ) -> StrictRunner:
     train = experiment.train
-    last = epochs(end.folder)
+    last = epochs(folder / "checkpoints")
     steps = -(-len(data.train) // train.batch_size)
     return StrictRunner(
-        model=model,
+        model=_shared(model) if processes.grouped() else model,
         work_dir=str(folder / "mmengine"),
-        train_dataloader=_loader(data.train, train, experiment.seed),
+        train_dataloader=batches.training(data.train, train, experiment.seed, data.wiring),
         train_cfg={"by_epoch": True, "max_epochs": train.epochs, "val_interval": 1},
         optim_wrapper=_optimizer(train),
-        param_scheduler=_schedule(train, steps),
-        val_dataloader=_loader(data.val, train),
+        param_scheduler=_schedule(train, -(-steps // train.accumulate)),
+        val_dataloader=batches.validation(data.val, train),
         val_cfg={},
         val_evaluator=[ValidationLoss(model.loss)],
-        default_hooks=cast("Any", {"checkpoint": None}),
-        custom_hooks=[EpochStart(experiment.seed, data.train), end],
+        default_hooks=cast("Any", {"checkpoint": None, "param_scheduler": Schedule()}),
+        custom_hooks=[EpochStart(experiment.seed, data.train), Watch(), *hooks],
         load_from=str(last[-1]) if last else None,
         resume=bool(last),
+        launcher="pytorch" if processes.grouped() else "none",
         visualizer={"type": "Visualizer", "vis_backends": [{"type": "TensorboardVisBackend"}]},
         # runs of one process that share a name share logger and message hub, too
         experiment_name=f"emoframe-{folder.resolve()}".replace("/", "-"),
@@ -248,16 +139,13 @@ def _runner(
     )
 
 
-def _loader(clips: Clips, train: Train, shuffle_seed: int | None = None) -> DataLoader[Any]:
-    shuffle = shuffle_seed is not None
-    return DataLoader(
-        clips,
-        train.batch_size,
-        sampler=DefaultSampler(clips, shuffle=shuffle, seed=shuffle_seed or 0),
-        num_workers=train.workers,
-        collate_fn=collate,
-        pin_memory=torch.cuda.is_available(),
-    )
+def _shared(model: Recognizer) -> MMDistributedDataParallel:
+    """Let the processes average gradients; mmengine's own wrapping takes GPUs only."""
+    gpu = [torch.cuda.current_device()] if torch.cuda.is_available() else None
+    if gpu:
+        model.to("cuda")
+    # encoders that are fine-tuned have weights that no output depends on
+    return MMDistributedDataParallel(model, device_ids=gpu, find_unused_parameters=True)
 
 
 def _optimizer(train: Train) -> dict[str, Any]:
@@ -267,13 +155,14 @@ def _optimizer(train: Train) -> dict[str, Any]:
         **({"type": "OptimWrapper"} if train.precision == "float32" else amp),
         "optimizer": {"type": "AdamW", "lr": train.lr, "weight_decay": train.weight_decay},
         "clip_grad": {"max_norm": train.grad_clip},
+        "accumulative_counts": train.accumulate,
         "paramwise_cfg": {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0},
     }
 
 
-def _schedule(train: Train, steps: int) -> list[dict[str, Any]]:
-    """Linear warm-up, then cosine to zero, by step."""
-    total = train.epochs * steps
+def _schedule(train: Train, updates: int) -> list[dict[str, Any]]:
+    """Linear warm-up, then cosine to zero, by update of the weights; `updates` is of an epoch."""
+    total = train.epochs * updates
     warm = int(train.warmup * total)
     warm = 0 if warm == 1 else warm  # mmengine's rise over a single step would never end
     rise = {"type": "LinearLR", "start_factor": 0.01, "by_epoch": False, "begin": 0, "end": warm}

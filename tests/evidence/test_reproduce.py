@@ -39,6 +39,8 @@ stages:
     train: {lr: 1.0e-5}
 """
 
+WEAK = {"mode": "inductive", "used": {"a": 1}, "items": 1, "weight": 1.0, "simulated": False}
+
 
 def copy(finished: Path, to: Path) -> Path:
     """Return a run that may be changed."""
@@ -83,7 +85,7 @@ def test_what_differs_is_named_beside_what_has_changed_around_it(
     name = next(key for key, one in checkpoint["state_dict"].items() if one.is_floating_point())
     checkpoint["state_dict"][name].view(-1)[0] += 1.0
     torch.save(checkpoint, run / BEST)
-    edit(run / CARD, libraries={"torch": "1.0"}, weak={"hash": "then"})
+    edit(run / CARD, libraries={"torch": "1.0"}, weak=WEAK | {"hash": "then"})
     api.evaluate(run, "test", "to have its probabilities")
     opened = len(openings(run))
     args = ["reproduce", str(run), "--into", str(tmp_path / "again"), "--json"]

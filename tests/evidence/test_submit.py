@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import json
-import os
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -167,10 +166,12 @@ def test_runs_that_do_not_belong_together_are_refused(runs: Path, tmp_path: Path
 
 def test_a_run_that_began_after_a_score_came_back_is_marked(runs: Path, tmp_path: Path) -> None:
     before = load_run(runs / "seed-0")
-    os.utime(before.folder / CARD, (time.time() - 60,) * 2)
     entry = submit([before], form(), tmp_path / "a.csv").entry
-    later = load_run(shutil.copytree(before.folder, tmp_path / "runs" / "other" / "seed-0"))
-    os.utime(later.folder / CARD, (time.time() + 60,) * 2)
+    other = shutil.copytree(before.folder, tmp_path / "runs" / "other" / "seed-0")
+    card = json.loads((other / CARD).read_text())
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
+    (other / CARD).write_text(json.dumps(card | {"started": soon.isoformat()}))
+    later = load_run(other)
     assert after_leaderboard(later) == []
     assert record_score(entry.name, 0.69).score == 0.69
     assert after_leaderboard(before) == []

@@ -1,8 +1,9 @@
 """Trains one experiment through a list of kills -9, each in a fresh fork, and to the end.
 
 Run as a program, so that every child starts from a process in which nothing has been computed:
-    kills.py FOLDER [PLACE:COUNT ...]
-PLACE is where the child kills itself at the COUNT-th visit; `time` kills after COUNT milliseconds.
+    kills.py FOLDER CONFIG [PLACE:COUNT ...]
+PLACE is where the child kills itself at the COUNT-th visit; `time` kills after COUNT milliseconds,
+`half=NAME` in the middle of writing a file whose name begins so, `kept=NAME` once it is in place.
 """
 
 from __future__ import annotations
@@ -16,69 +17,70 @@ from pathlib import Path
 from typing import Any
 
 from emoframe import api
-from emoframe.learning import runner
+from emoframe.core import files
+from emoframe.learning import hooks
+from emoframe.learning.model import Recognizer
 
-OVERRIDES = [
-    "dataset.train=24", "dataset.test=4", "dataset.frames=24", "dataset.videos_per_subject=2",
-    "view.keypoints.frames=16", "train.epochs=16", "train.batch_size=6", "train.workers=2",
-    "train.patience=30", "model.branches.keypoints.keypoint_backbone.hidden=8",
-    "model.branches.keypoints.keypoint_backbone.dropout=0.3",
-    "model.branches.keypoints.temporal_encoder.dim=8",
-    "model.branches.keypoints.temporal_encoder.heads=2", "model.branches.keypoints.out_dim=8",
-]  # fmt: skip
+PLACES = {
+    "validation": (hooks.ValidationLoss, "process"),
+    "step": (Recognizer, "train_step"),
+    "start": (hooks.EpochStart, "before_train_epoch"),
+}
 
 
-def dying(function: Callable[..., Any], count: int, before: bool = True) -> Callable[..., Any]:
-    """Return the function, killing the process at its `count`-th call."""
+def die() -> None:
+    """Kill this process, which can do nothing about it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dying(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """Return the function, killing the process before its `count`-th call."""
     calls = 0
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls == count and before:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*args, **kwargs)
         if calls == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+            die()
+        return function(*args, **kwargs)
 
     return wrapped
 
 
-def half_written(path: Path, partial: Path) -> None:
-    """Leave half a temp file behind, as a kill in the middle of a write does."""
-    with partial.open("r+b") as file:
-        file.truncate(partial.stat().st_size // 2)
-    os.kill(os.getpid(), signal.SIGKILL)
+def arm_files(how: str, name: str, count: int) -> None:
+    """Prepare the kill at the `count`-th file of a name, half written or just in place."""
+    original, calls = files.settle, 0
+
+    def settle(path: Path, partial: Path) -> None:
+        nonlocal calls
+        calls += path.name.startswith(name)
+        now = calls == count and path.name.startswith(name)
+        if now and how == "half":
+            with partial.open("r+b") as file:
+                file.truncate(partial.stat().st_size // 2)
+            die()
+        original(path, partial)
+        if now:
+            die()
+
+    files.settle = hooks.settle = settle
 
 
 def arm(place: str, count: int) -> None:
     """Prepare the kill of this process."""
+    how, _, name = place.partition("=")
     if place == "time":
-        threading.Timer(count / 1000, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    elif place == "writing":
-        original, calls = runner.settle, 0
-
-        def write(path: Path, partial: Path) -> None:
-            nonlocal calls
-            calls += 1
-            half_written(path, partial) if calls == count else original(path, partial)
-
-        runner.settle = write
+        threading.Timer(count / 1000, die).start()
+    elif name:
+        arm_files(how, name, count)
     else:
-        owner, name, before = {
-            "validation": (runner.ValidationLoss, "process", True),
-            "step": (runner.Recognizer, "train_step", True),
-            "best": (runner, "save", False),
-            "saved": (runner, "settle", False),
-            "start": (runner.EpochStart, "before_train_epoch", True),
-        }[place]
-        setattr(owner, name, dying(getattr(owner, name), count, before))
+        owner, attribute = PLACES[place]
+        setattr(owner, attribute, dying(getattr(owner, attribute), count))
 
 
-def main(folder: Path, kills: list[str]) -> None:
+def main(folder: Path, config: Path, kills: list[str]) -> None:
     """Train through every kill, then to the end."""
-    experiment = api.load("quickstart", OVERRIDES)
+    experiment = api.load(config)
     for kill in [*kills, ""]:
         child = os.fork()
         if child == 0:
@@ -95,4 +97,4 @@ def main(folder: Path, kills: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

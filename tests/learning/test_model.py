@@ -197,7 +197,7 @@ def test_no_part_stumbles_over_short_masked_or_lonely_clips(
     torch.manual_seed(0)
     model = Recognizer(
         replace(experiment.model, branches={"keypoints": branch}, loss=loss),
-        Wiring(ODD, 2, 3, (3, 2)),
+        Wiring(ODD, 2, 3, (3, 2), noise_matrix=((0.8, 0.2), (0.3, 0.7))),
     )
     value = model(**awkward_batch(), mode="loss")["loss"]
     value.backward()

@@ -11,20 +11,52 @@ from typing import Any
 import pytest
 import torch
 
+from emoframe.label import label
 from emoframe.learning.checkpoint import epochs
 
 DRIVER = Path(__file__).with_name("kills.py")
-FEW = ["best:1", "step:3", "writing:1", "validation:2", "saved:2", "start:2"]
+SINGLE = """
+base: quickstart
+dataset: {type: planted, train: 24, test: 4, frames: 24, videos_per_subject: 2}
+view: {keypoints: {frames: 16}}
+model:
+  branches:
+    keypoints:
+      keypoint_backbone: {hidden: 8, dropout: 0.3}
+      temporal_encoder: {dim: 8, heads: 2}
+      out_dim: 8
+train: {epochs: 16, batch_size: 6, workers: 2, patience: 30}
+"""
+RECIPE = """
+base: single.yaml
+dataset: {unlabelled: 9}
+weak_labels: {store: STORE, vlm_labeler: {type: simulated, accuracy: 0.8}}
+train: {epochs: 3, workers: 0, patience: 9}
+stages:
+  gold: {}
+  both:
+    init: {keypoints: gold}
+    weak: {weighting: confidence}
+    train: {lr: 1.0e-4, ema: 0.8, accumulate: 2}
+"""
+FEW = ["kept=best:1", "step:3", "half=epoch:1", "validation:2", "kept=epoch:2", "start:2"]
 TWENTY = [
-    "start:1", "step:2", "writing:1", "validation:1", "best:1", "saved:1", "step:6", "writing:1",
-    "validation:1", "time:200", "step:3", "saved:1", "time:300", "writing:1", "start:2", "step:1",
-    "validation:1", "step:5", "time:250", "writing:1",
+    "start:1", "step:2", "half=epoch:1", "validation:1", "kept=best:1", "kept=epoch:1", "step:6",
+    "half=epoch:1", "validation:1", "time:200", "step:3", "kept=epoch:1", "time:300",
+    "half=epoch:1", "start:2", "step:1", "validation:1", "step:5", "time:250", "half=epoch:1",
 ]  # fmt: skip
+IN_EACH_STAGE = ["half=history:1", "half=resolved:1", "kept=weak_labels:1", "step:2", "kept=best:1"]
+COMMITS = [f"{how}={name}:1" for name in ("run.json", "resolved") for how in ("half", "kept")]
+LEARNING = [
+    "start:1", "step:2", "half=best:1", "kept=best:1", "validation:1", "half=epoch:1",
+    "kept=epoch:1", "step:1", "kept=epoch:1", "half=epoch:1", "half=history:1", "kept=history:1",
+]  # fmt: skip
+EVERYWHERE = [*COMMITS, *LEARNING, *COMMITS, "half=weak_labels:1", "kept=weak_labels:1", *LEARNING]
 
 
-def train(folder: Path, kills: list[str]) -> list[str]:
+def train(folder: Path, config: Path, kills: list[str]) -> list[str]:
     """Train through kills and return what became of each process."""
-    command = [sys.executable, str(DRIVER), str(folder), *kills]
+    command = [sys.executable, str(DRIVER), str(folder), str(config), *kills]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return [line for line in done.stdout.splitlines() if line.endswith(("killed", "ended"))]
@@ -36,9 +68,34 @@ def weights(path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Config of one training."""
+    path = tmp_path_factory.mktemp("configs") / "single.yaml"
+    path.write_text(SINGLE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def recipe(single: Path) -> Path:
+    """Config of two trainings, the second with weak labels, an average and several steps."""
+    path = single.with_name("recipe.yaml")
+    path.write_text(RECIPE.replace("STORE", str(single.with_name("labels.sqlite"))))
+    label(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(single: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    assert train(folder, []) == ["end: ended"]
+    assert train(folder, single, []) == ["end: ended"]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a recipe that was never interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert train(folder, recipe, []) == ["end: ended"]
     return folder
 
 
@@ -66,12 +123,35 @@ def epochs_of(folder: Path) -> list[dict[str, float]]:
     [pytest.param(FEW, id="six"), pytest.param(TWENTY, id="twenty", marks=pytest.mark.slow)],
 )
 def test_kills_change_neither_the_final_nor_the_selected_weights(
-    kills: list[str], uninterrupted: Path, tmp_path: Path
+    kills: list[str], uninterrupted: Path, single: Path, tmp_path: Path
 ) -> None:
-    happened = train(tmp_path / "run", kills)
+    happened = train(tmp_path / "run", single, kills)
     killed = [line for line in happened if line.endswith("killed")]
     assert len(killed) == len(kills), happened
     same(uninterrupted, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(IN_EACH_STAGE, id="in each stage"),
+        pytest.param(EVERYWHERE, id="at each commit", marks=pytest.mark.slow),
+    ],
+)
+def test_kills_in_any_stage_of_a_recipe_change_no_stage(
+    kills: list[str], whole: Path, recipe: Path, tmp_path: Path
+) -> None:
+    happened = train(tmp_path / "run", recipe, kills)
+    killed = [line for line in happened if line.endswith("killed")]
+    assert len(killed) == len(kills), happened
+    same(whole, tmp_path / "run")
+    (before,), (before_too,) = (
+        list((folder / "stages").iterdir()) for folder in (whole, tmp_path / "run")
+    )
+    assert before.name == before_too.name
+    same(before, before_too)
+    tables = [(folder / "weak_labels.csv").read_text() for folder in (whole, tmp_path / "run")]
+    assert tables[0] == tables[1] and len(tables[0].splitlines()) == 10
 
 
 def test_one_epoch_is_kept_and_no_temp_file(uninterrupted: Path) -> None:
@@ -80,7 +160,7 @@ def test_one_epoch_is_kept_and_no_temp_file(uninterrupted: Path) -> None:
     assert names[0] == "best.pth"
 
 
-def test_a_finished_training_is_left_as_it_is(uninterrupted: Path) -> None:
+def test_a_finished_training_is_left_as_it_is(uninterrupted: Path, single: Path) -> None:
     before = (uninterrupted / "checkpoints" / "best.pth").stat().st_mtime_ns
-    train(uninterrupted, [])
+    train(uninterrupted, single, [])
     assert (uninterrupted / "checkpoints" / "best.pth").stat().st_mtime_ns == before
