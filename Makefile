@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(sort $(wildcard plugins/*))
 EDITABLE := -e . $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test test-all test-onedl lint docs lock setup wheels
+.PHONY: demo imigue w2s test test-all test-onedl lint docs lock setup wheels
 setup: .venv/ready
 
 .venv/ready: requirements.lock pyproject.toml $(wildcard plugins/*/pyproject.toml)
@@ -16,6 +16,21 @@ setup: .venv/ready
 
 demo: setup
 	$(BIN)/emoframe demo
+
+# the paper on your copy of iMiGUE, see docs/imigue.md; started again, it goes on:
+#   make imigue ROOT=folder [LABEL=yes | BUDGET=20] [I_MAY_UPLOAD=imigue] [GO_ON=yes] [SEEDS=3] [JOBS=1] [SET="key=value ..."]
+imigue: setup
+	$(if $(ROOT),,$(error give the folder of your copy: make imigue ROOT=folder))
+	$(BIN)/python -m emoframe.imigue_paper '$(ROOT)' $(SET) $(if $(filter yes,$(LABEL)),--label) $(if $(BUDGET),--budget '$(BUDGET)') \
+		$(if $(I_MAY_UPLOAD),--i-may-upload '$(I_MAY_UPLOAD)') $(if $(filter yes,$(GO_ON)),--go-on) $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(JOBS),--jobs '$(JOBS)')
+
+# the recipe on generated videos, where something is to be learned and where nothing is
+NOTHING := 'dataset.world="null"' weak_labels.store=planted-null-labels.sqlite
+w2s: setup
+	$(BIN)/emoframe label w2s/planted --split train
+	$(BIN)/emoframe ablate ablations/table3 --run runs/w2s/table3
+	$(BIN)/emoframe label w2s/planted $(NOTHING) --split train
+	$(BIN)/emoframe ablate ablations/table3 $(NOTHING) --run runs/w2s/null
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow"

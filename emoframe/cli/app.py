@@ -17,8 +17,9 @@ from emoframe.core.errors import EXIT_MISTAKE, EmoframeError
 from emoframe.core.plugins import loaded
 
 COMMANDS = (
-    "demo", "list", "show", "plugins", "check", "fill", "schema", "data", "extract", "label",
-    "train", "sweep", "test", "predict", "store", "labels", "eda", "licences", "docs", "doctor",
+    "demo", "list", "show", "plugins", "check", "fill", "schema", "data", "plan", "extract",
+    "label", "train", "ablate", "compare", "baselines", "test", "power", "predict",
+    "reproduce", "submit", "store", "labels", "eda", "study", "licences", "docs", "doctor",
 )  # fmt: skip
 
 
