@@ -162,16 +162,19 @@ def _fit(
 def _check_strange(source: Run, own: Experiment, data: Data) -> None:
     """Refuse to start from weights that know what this run is selected by or judged on.
 
+    Weak labels on what is judged are no secret: the mode that is taken over says so. Gold is.
+
     Raises:
-        RunError: They do, and are not stamped as transductive.
+        RunError: They do.
     """
     seen = source.card.get("seen", {})
-    if seen.get("dataset") != name_of(own, data.dataset) or source.mode == "transductive":
+    if seen.get("dataset") != name_of(own, data.dataset):
         return
+    people = {*seen["subjects"], *(seen["weak"] if source.mode != "transductive" else ())}
     learned = {
         "validation": {ref.id for ref in data.val.refs} & set(seen["train"]),
         "the held-out fold": {ref.id for ref in data.held.refs} & {*seen["train"], *seen["val"]},
-        "the people held out": {ref.subject for ref in data.held.refs} & set(seen["subjects"]),
+        "the people held out": {ref.subject for ref in data.held.refs} & people,
     }
     for what, known in learned.items():
         if known:

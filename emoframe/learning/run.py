@@ -37,8 +37,7 @@ from emoframe.learning.data import Data
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Recognizer
 from emoframe.learning.processes import leader_first, leading, together
-from emoframe.learning.scope import scope_of
-from emoframe.learning.sources import name_of
+from emoframe.learning.scope import scope_of, seen_of
 from emoframe.skeleton import SkeletonLayout
 
 RESOLVED, CARD, HISTORY = "resolved.yaml", "run.json", "history.json"
@@ -256,7 +255,7 @@ def _card(experiment: Experiment, data: Data) -> dict[str, Any]:
         "protocol": data.dataset.protocol,
         "synthetic": data.synthetic,
         "data_hash": data.hash,
-        "seen": _seen(experiment, data),
+        "seen": seen_of(experiment, data),
         "items": {name: len(getattr(data, name)) for name in ("train", "val", "held", "test")},
         "rationales": data.origin,
         "wiring": plain(data.wiring),
@@ -267,17 +266,6 @@ def _card(experiment: Experiment, data: Data) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
         "plugins": sorted({p.distribution for p in loaded().plugins if not p.error}),
-    }
-
-
-def _seen(experiment: Experiment, data: Data) -> dict[str, Any]:
-    """Return what and whom the weights have learned from, or were selected by."""
-    refs = [*data.train.refs, *data.val.refs]
-    return {
-        "dataset": name_of(experiment, data.dataset),
-        "train": sorted(ref.id for ref in data.train.refs),
-        "val": sorted(ref.id for ref in data.val.refs),
-        "subjects": sorted({ref.subject for ref in refs if ref.subject is not None}),
     }
 
 

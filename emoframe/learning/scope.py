@@ -15,6 +15,8 @@ import numpy as np
 
 from emoframe.learning.checks import AbsentError
 from emoframe.learning.data import Data
+from emoframe.learning.experiment import Experiment
+from emoframe.learning.sources import name_of
 from emoframe.records import Features, Input, Keypoints, SampleRef
 from emoframe.skeleton import SkeletonLayout
 
@@ -48,6 +50,23 @@ def scope_of(data: Data) -> dict[str, Any]:
                 continue
         inputs[name] = {"absent": 1 - len(found) / len(refs), **_ranges(found)}
     return {"clips": len(refs), "inputs": inputs}
+
+
+def seen_of(experiment: Experiment, data: Data) -> dict[str, Any]:
+    """Return which gold the weights have learned from or were selected by, of whom, and whom else.
+
+    `weak` names the subjects of weak labels.
+    """
+    goals = data.train.goals
+    gold = [ref for ref in data.train.refs if ref.id in goals and not goals[ref.id].weak]
+    weak = [ref for ref in data.train.refs if ref.id in goals and goals[ref.id].weak]
+    return {
+        "dataset": name_of(experiment, data.dataset),
+        "train": sorted(ref.id for ref in gold),
+        "val": sorted(ref.id for ref in data.val.refs),
+        "subjects": sorted({r.subject for r in [*gold, *data.val.refs] if r.subject is not None}),
+        "weak": sorted({ref.subject for ref in weak if ref.subject is not None}),
+    }
 
 
 def spread(refs: Sequence[SampleRef]) -> list[SampleRef]:

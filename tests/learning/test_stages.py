@@ -15,7 +15,7 @@ from emoframe.learning.data import prepare
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.model import Recognizer
 from emoframe.learning.run import Run, load_run
-from emoframe.learning.stages import Stage
+from emoframe.learning.stages import Stage, Weak
 
 CONFIG = """
 base: quickstart
@@ -161,6 +161,21 @@ def test_weights_that_know_what_is_judged_here_are_refused(config: Path, tmp_pat
         folded = replace(api.load(config), folds=3, seed=seed, stages={"joint": start})
         with pytest.raises(RunError, match=told.format("(validation|the held-out fold)")):
             trained(folded, tmp_path / str(seed))
+
+
+def test_being_transductive_is_no_excuse_for_gold_of_what_is_judged(
+    config: Path, tmp_path: Path
+) -> None:
+    whole = replace(api.load(config), folds=2)
+    seen = replace(whole.stages["scene"], weak=Weak(source="body", mode="transductive"))
+    stages = {"body": whole.stages["body"], "scene": seen}
+    run, _ = trained(replace(whole, stages=stages), tmp_path / "seen")
+    assert run.mode == "transductive"
+    start = Stage(["frames"], {"frames": str(run.folder)})
+    again, _ = trained(replace(whole, stages={"joint": start}), tmp_path / "again")
+    assert again.mode == "transductive"
+    with pytest.raises(RunError, match="has learned from .* of (validation|the held-out fold)"):
+        trained(replace(whole, fold=1, stages={"joint": start}), tmp_path / "other")
 
 
 def test_a_run_takes_over_the_mode_of_what_it_starts_from(config: Path, tmp_path: Path) -> None:
