@@ -12,16 +12,16 @@ from emoframe.core import config
 from emoframe.core.errors import ConfigError, DataError, EmoframeError, Problem
 from emoframe.core.registry import create
 from emoframe.core.schema import plain
-from emoframe.evidence.ablation import Planned, load_ablation, mode_of, run_folder, seeds_of
-from emoframe.evidence.alike import one_mode, one_protocol
-from emoframe.evidence.compare import Trained
-from emoframe.evidence.compare import compare as compare_runs
 from emoframe.evidence.evaluate import evaluate, summary
-from emoframe.evidence.formats import save
 from emoframe.evidence.metrics import check_reason
-from emoframe.evidence.predict import predict
-from emoframe.evidence.sources import compare_sources
-from emoframe.evidence.trainings import Executor, Training, plugin_files, train_all
+from emoframe.evidence.prediction.predict import predict
+from emoframe.evidence.tables.ablation import Planned, load_ablation, mode_of, run_folder, seeds_of
+from emoframe.evidence.tables.alike import one_mode, one_protocol
+from emoframe.evidence.tables.compare import Trained
+from emoframe.evidence.tables.compare import compare as compare_runs
+from emoframe.evidence.tables.formats import save
+from emoframe.evidence.tables.sources import compare_sources
+from emoframe.evidence.tables.trainings import Executor, Training, plugin_files, train_all
 from emoframe.interfaces import Dataset, Split
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.recipe import train_recipe
@@ -189,7 +189,7 @@ def compare(
         positive: The class whose probability `prob` is; the second if not given.
 
     Returns:
-        One row each, see `emoframe.evidence.compare.side_by_side`.
+        One row each, see `emoframe.evidence.tables.compare.side_by_side`.
 
     Raises:
         DataError: They are of other items, protocols or modes, or a file cannot be used.

@@ -17,7 +17,7 @@ from emoframe import api
 from emoframe.core.errors import DataError, EmoframeError
 from emoframe.core.files import replacing
 from emoframe.core.plugins import loaded
-from emoframe.evidence.predict import part_rows
+from emoframe.evidence.prediction.predict import part_rows
 from emoframe.evidence.report import VideoPanel, write_report
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.sources import from_store

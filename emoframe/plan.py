@@ -13,9 +13,9 @@ from typing import Any
 
 from emoframe import api
 from emoframe.core.errors import EmoframeError
-from emoframe.evidence.ablation import load_ablation, seeds_of
-from emoframe.evidence.plan_extraction import ExtractionPlan, plan_extraction
-from emoframe.evidence.plan_training import TrainingPlan, plan_training
+from emoframe.evidence.planning.extraction import ExtractionPlan, plan_extraction
+from emoframe.evidence.planning.training import TrainingPlan, plan_training
+from emoframe.evidence.tables.ablation import load_ablation, seeds_of
 from emoframe.label import plan as plan_labels
 from emoframe.learning.experiment import Experiment
 from emoframe.learning.inputs import DATASET

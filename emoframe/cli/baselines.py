@@ -11,7 +11,7 @@ from emoframe.cli.output import Json, Overrides, as_json, note, rows, say
 from emoframe.core.errors import DataError
 
 if TYPE_CHECKING:
-    from emoframe.evidence.beside import Beside
+    from emoframe.evidence.beside.table import Beside
 
 
 def command(
@@ -39,7 +39,7 @@ def command(
     just copy their teacher. Nothing here opens test.
     """
     from emoframe.cli.compare import show
-    from emoframe.evidence import formats
+    from emoframe.evidence.tables import formats
 
     found = _beside(what, overrides or [], seeds, folds, test=test)
     if json:
@@ -58,8 +58,8 @@ def _beside(
     what: str, overrides: list[str], seeds: int | None, folds: int | None, *, test: bool
 ) -> Beside:
     from emoframe import api
-    from emoframe.evidence.beside import beside_config, beside_runs
-    from emoframe.evidence.sources import runs_in
+    from emoframe.evidence.beside.table import beside_config, beside_runs
+    from emoframe.evidence.tables.sources import runs_in
 
     if not Path(what).is_dir():
         if test:

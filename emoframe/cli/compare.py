@@ -48,7 +48,7 @@ def show(table: pd.DataFrame) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from emoframe.evidence.formats import terminal
+    from emoframe.evidence.tables.formats import terminal
 
     width = None if sys.stdout.isatty() else PIPED
     console = Console(width=width, highlight=False, markup=False)

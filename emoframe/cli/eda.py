@@ -30,8 +30,8 @@ def command(
     """Write figures, tables and a page of the keypoints that a config has extracted."""
     from emoframe import api
     from emoframe.core.registry import create
-    from emoframe.evidence.eda import eda
-    from emoframe.evidence.survey import items_of
+    from emoframe.evidence.pictures.eda import eda
+    from emoframe.evidence.pictures.survey import items_of
 
     experiment = api.load(file, overrides or [])
     other = api.load(compare, overrides or []) if compare else None

@@ -30,8 +30,8 @@ from emoframe.cli.output import (
 from emoframe.core.errors import EXIT_SOME_FAILED, DataError
 
 if TYPE_CHECKING:
-    from emoframe.evidence.label_pages import Report
-    from emoframe.evidence.probe_ask import Prober
+    from emoframe.evidence.labels.pages import Report
+    from emoframe.evidence.probe.ask import Prober
     from emoframe.weak_labels.asking.ask import Asked, Summary
     from emoframe.weak_labels.rows import Answer
 
@@ -64,7 +64,7 @@ def agree(
     those of the config, unless a labeler is named, such as one that was imported.
     """
     from emoframe import api
-    from emoframe.evidence import agree as evidence
+    from emoframe.evidence.labels import agree as evidence
 
     wanted = dict(_share(text) for text in prior or [])
     report = evidence.agree(api.load(file, overrides or []), wanted or None, prompt, labeler)
@@ -91,9 +91,9 @@ def probe(
     background masked, and one frame only. What is answered is not asked again.
     """
     from emoframe import api
-    from emoframe.evidence.labelled import TrainingItems
-    from emoframe.evidence.probe_ask import Limits, Prober
-    from emoframe.evidence.probe_report import probe_report
+    from emoframe.evidence.labels.labelled import TrainingItems
+    from emoframe.evidence.probe.ask import Limits, Prober
+    from emoframe.evidence.probe.report import probe_report
     from emoframe.weak_labels.asking.price import prices as price_table
     from emoframe.weak_labels.store import LabelStore
 
@@ -129,7 +129,7 @@ def rank_prompts(
 ) -> None:
     """Compare prompts by stored labels of training items, video by video; nothing is asked."""
     from emoframe import api
-    from emoframe.evidence import rank_prompts as evidence
+    from emoframe.evidence.labels import rank_prompts as evidence
 
     report = evidence.rank_prompts(api.load(file, overrides or []), prompt or [])
     _show(report, out and out / "rank-prompts.html", json)
@@ -145,7 +145,7 @@ def _share(text: str) -> tuple[str, float]:
 
 
 def _ask(prober: Prober) -> Summary:
-    from emoframe.evidence.probe_prompts import questions
+    from emoframe.evidence.probe.prompts import questions
 
     with ExitStack() as stack:
         bars: list[Any] = []
@@ -171,7 +171,7 @@ def _ask(prober: Prober) -> Summary:
 def _plan(prober: Prober, json: bool) -> None:
     from dataclasses import asdict
 
-    from emoframe.evidence.probe_prompts import questions
+    from emoframe.evidence.probe.prompts import questions
 
     plans = prober.plan(questions(prober.items).all())
     if json:

@@ -12,8 +12,8 @@ from emoframe.cli.labels_options import Prices, usd_told
 from emoframe.cli.output import ConfigFile, Json, Overrides, as_json, note, one_line, rows, say
 
 if TYPE_CHECKING:
-    from emoframe.evidence.plan_extraction import ExtractionPlan
-    from emoframe.evidence.plan_training import TrainingPlan
+    from emoframe.evidence.planning.extraction import ExtractionPlan
+    from emoframe.evidence.planning.training import TrainingPlan
     from emoframe.plan import Plan
     from emoframe.weak_labels.asking.plan import Plan as LabelPlan
 

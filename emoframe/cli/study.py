@@ -34,8 +34,8 @@ def noise(
 
     Against n_eff(w) = (n + w m (1 - 2e))^2 / (n + w^2 m), and against correcting the prior alone.
     """
-    from emoframe.evidence.noise_page import report, write
-    from emoframe.evidence.noise_study import steps, study
+    from emoframe.evidence.noise_window.page import report, write
+    from emoframe.evidence.noise_window.study import steps, study
 
     with progress("part", steps(quick=quick)) as bar:
         found = study(seeds, quick=quick, on_step=bar.step)

@@ -40,7 +40,7 @@ def command(
             "what came back"
         )
     if entry and score is not None:
-        from emoframe.evidence.submissions import record_score
+        from emoframe.evidence.submissions.ledger import record_score
 
         found = record_score(entry, score)
         if json:
@@ -61,8 +61,8 @@ def _write(
     *,
     json: bool,
 ) -> None:
-    from emoframe.evidence.submission_form import load_format
-    from emoframe.evidence.submit import submit
+    from emoframe.evidence.submissions.form import load_format
+    from emoframe.evidence.submissions.submit import submit
 
     form = load_format(format)
     done = submit(runs, form, out, threshold, metric)

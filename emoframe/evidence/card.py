@@ -19,9 +19,9 @@ from emoframe.core.files import file_hash, write_text
 from emoframe.evidence.breakdown import UNKNOWN, per_subject
 from emoframe.evidence.evaluate import SHARED, SPLITS, saved_predictions
 from emoframe.evidence.metrics import openings
-from emoframe.evidence.predict_standing import about, meaning, standing
+from emoframe.evidence.prediction.standing import about, meaning, standing
 from emoframe.evidence.stats import Interval
-from emoframe.evidence.submissions import Entry, after_leaderboard
+from emoframe.evidence.submissions.ledger import Entry, after_leaderboard
 from emoframe.learning.run import BEST, Run, load_run
 from emoframe.learning.stages import LABELS
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from emoframe.core.errors import DataError
-from emoframe.evidence.judged import Judged
+from emoframe.evidence.tables.judged import Judged
 from emoframe.records import Prediction
 
 

@@ -20,7 +20,6 @@ from emoframe.core.errors import RunError
 from emoframe.core.files import replacing, write_text
 from emoframe.core.registry import create
 from emoframe.core.schema import plain
-from emoframe.evidence.alike import one_mode, one_protocol
 from emoframe.evidence.metrics import (
     Scores,
     check_reason,
@@ -30,6 +29,7 @@ from emoframe.evidence.metrics import (
     pooled,
     score,
 )
+from emoframe.evidence.tables.alike import one_mode, one_protocol
 from emoframe.interfaces import Dataset
 from emoframe.learning.data import prepare
 from emoframe.learning.judge import predict_clips

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from emoframe.core.errors import DataError
-from emoframe.evidence.calibrate import shifted
 from emoframe.evidence.grouped import cross_fitted, folds
+from emoframe.evidence.labels.calibrate import shifted
 from emoframe.evidence.stats import NotMeasurableError, Subjects
 
 Array = NDArray[np.float64]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from emoframe.core.errors import DataError
-from emoframe.evidence.calibrate import brier, ece
 from emoframe.evidence.grouped import Told, jackknife, told
+from emoframe.evidence.labels.calibrate import brier, ece
 from emoframe.evidence.stats import Interval, NotMeasurableError, Subjects
 from emoframe.records import Prediction
 

@@ -22,11 +22,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from emoframe.core.errors import DataError, suggest
-from emoframe.evidence.calibrate import shifted
 from emoframe.evidence.grouped import FOLDS, Told, folds, told
-from emoframe.evidence.judged import Judged
+from emoframe.evidence.labels.calibrate import shifted
 from emoframe.evidence.prior_shift import Method, corrector
 from emoframe.evidence.stats import Interval, accuracy_interval, balanced_interval
+from emoframe.evidence.tables.judged import Judged
 from emoframe.records import Prediction
 
 Metric = Literal["accuracy", "balanced_accuracy"]

@@ -13,7 +13,7 @@ import pytest
 
 from emoframe.core.config import Config, check
 from emoframe.core.plugins import loaded
-from emoframe.evidence.labelled import Material, Row
+from emoframe.evidence.labels.labelled import Material, Row
 from emoframe.labelling import Prompt, Reply, Show, Usage, WeakLabel
 from emoframe.learning.experiment import Experiment
 from emoframe.perception.mp4 import encode

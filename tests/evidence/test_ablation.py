@@ -16,10 +16,10 @@ from emoframe import api
 from emoframe.cli.app import build_app
 from emoframe.core import config
 from emoframe.core.errors import ConfigError, DataError, RunError
-from emoframe.evidence.compare import Trained, compare
 from emoframe.evidence.evaluate import saved_predictions
 from emoframe.evidence.metrics import correctness, openings, pooled
 from emoframe.evidence.stats import paired
+from emoframe.evidence.tables.compare import Trained, compare
 
 HIDDEN = "model.branches.keypoints.keypoint_backbone.hidden"
 ROWS = f"""\

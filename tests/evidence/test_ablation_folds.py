@@ -23,11 +23,11 @@ from emoframe.cli.app import build_app
 from emoframe.core.errors import DataError
 from emoframe.core.plugins import loaded
 from emoframe.evidence.evaluate import saved_predictions
-from emoframe.evidence.judged import of_runs
 from emoframe.evidence.metrics import score
 from emoframe.evidence.report import write_report
-from emoframe.evidence.sources import runs_in
-from emoframe.evidence.trainings import Executor
+from emoframe.evidence.tables.judged import of_runs
+from emoframe.evidence.tables.sources import runs_in
+from emoframe.evidence.tables.trainings import Executor
 from emoframe.learning.data import prepare
 from emoframe.learning.run import load_run
 

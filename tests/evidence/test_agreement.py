@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from emoframe.core.errors import DataError
-from emoframe.evidence.agreement import MEASURES, compare_keypoints, interval, summarise, told
-from emoframe.evidence.plausibility import bone_variation, jitter, on_wrist, parts_of
+from emoframe.evidence.labels.agreement import (
+    MEASURES,
+    compare_keypoints,
+    interval,
+    summarise,
+    told,
+)
+from emoframe.evidence.pictures.plausibility import bone_variation, jitter, on_wrist, parts_of
 from emoframe.records import Keypoints
 from emoframe.skeleton import OPENPOSE_137, SkeletonLayout
 

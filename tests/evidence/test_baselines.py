@@ -15,12 +15,18 @@ from emoframe.core import config
 from emoframe.core.config import Config
 from emoframe.core.errors import DataError
 from emoframe.core.plugins import loaded
-from emoframe.evidence.baselines import baselines, majority
-from emoframe.evidence.bench import Bench, Cut
-from emoframe.evidence.beside import beside_config
-from emoframe.evidence.judged import Judged
-from emoframe.evidence.nuisance import masks_only, masks_table, nuisance, nuisance_table, shuffled
+from emoframe.evidence.beside.baselines import baselines, majority
+from emoframe.evidence.beside.bench import Bench, Cut
+from emoframe.evidence.beside.nuisance import (
+    masks_only,
+    masks_table,
+    nuisance,
+    nuisance_table,
+    shuffled,
+)
+from emoframe.evidence.beside.table import beside_config
 from emoframe.evidence.stats import Interval, accuracy_interval
+from emoframe.evidence.tables.judged import Judged
 from emoframe.learning.data import prepare
 from emoframe.learning.experiment import Experiment
 from emoframe.weak_labels.settings import WeakLabels

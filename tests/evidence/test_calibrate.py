@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from emoframe.evidence.calibrate import (
+from emoframe.evidence.grouped import NotMeasurableError, cross_fitted, folds, jackknife
+from emoframe.evidence.labels.calibrate import (
     Stated,
     brier,
     calibrated,
@@ -19,8 +20,7 @@ from emoframe.evidence.calibrate import (
     shifted,
     stated,
 )
-from emoframe.evidence.grouped import NotMeasurableError, cross_fitted, folds, jackknife
-from emoframe.evidence.labelled import Material
+from emoframe.evidence.labels.labelled import Material
 from emoframe.evidence.stats import Interval
 
 Made = Callable[..., Material]

@@ -10,16 +10,19 @@ import pytest
 
 from emoframe import api
 from emoframe.evidence.card import write
-from emoframe.evidence.submission_form import Format
-from emoframe.evidence.submissions import record_score
-from emoframe.evidence.submit import submit
+from emoframe.evidence.submissions.form import Format
+from emoframe.evidence.submissions.ledger import record_score
+from emoframe.evidence.submissions.submit import submit
 from emoframe.learning.run import CARD, load_run
+
+UNSCORED = shutil.ignore_patterns("openings*", "predictions-*", "scores-*", "card.md")
+"""What others that share the run may have left."""
 
 
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Path:
     """A finished run that may be changed."""
-    return shutil.copytree(finished, tmp_path / "runs" / "mine" / "seed-0")
+    return shutil.copytree(finished, tmp_path / "runs" / "mine" / "seed-0", ignore=UNSCORED)
 
 
 def edit(run: Path, **changes: object) -> None:

@@ -13,13 +13,13 @@ from scipy.stats import binomtest
 
 from emoframe import api
 from emoframe.core.errors import DataError, RunError
-from emoframe.evidence.compare import side_by_side
 from emoframe.evidence.evaluate import SHARED
-from emoframe.evidence.formats import html, latex, markdown, save, terminal
-from emoframe.evidence.judged import Judged, of_csv
-from emoframe.evidence.pairs import aligned
 from emoframe.evidence.significance import sign_flip
 from emoframe.evidence.stats import paired
+from emoframe.evidence.tables.compare import side_by_side
+from emoframe.evidence.tables.formats import html, latex, markdown, save, terminal
+from emoframe.evidence.tables.judged import Judged, of_csv
+from emoframe.evidence.tables.pairs import aligned
 from emoframe.records import Prediction
 
 CLASSES = ("lose", "win")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from emoframe.core.errors import DataError
-from emoframe.evidence.copying import against_teacher
-from emoframe.evidence.judged import Judged
+from emoframe.evidence.beside.copying import against_teacher
 from emoframe.evidence.stats import Interval
+from emoframe.evidence.tables.judged import Judged
 from emoframe.records import Prediction
 
 COUNT = 400

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from emoframe import api
 from emoframe.cli.eda import command
 from emoframe.core.errors import DataError
-from emoframe.evidence.eda import eda
-from emoframe.evidence.survey import box_drift, video_numbers
+from emoframe.evidence.pictures.eda import eda
+from emoframe.evidence.pictures.survey import box_drift, video_numbers
 from emoframe.learning.experiment import Experiment
 from emoframe.perception.faces import PLAIN
 from emoframe.perception.pipeline import How

@@ -9,7 +9,7 @@ import pytest
 
 from emoframe.core.errors import DataError
 from emoframe.evidence.ensemble import ensemble
-from emoframe.evidence.judged import Judged
+from emoframe.evidence.tables.judged import Judged
 from emoframe.records import Prediction
 
 

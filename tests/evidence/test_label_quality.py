@@ -14,12 +14,12 @@ import pytest
 
 from emoframe import label as api
 from emoframe.core.errors import DataError
-from emoframe.evidence.agree import agree, judges_nothing, report
-from emoframe.evidence.calibrate import Calibration
-from emoframe.evidence.consistency import Consistency
 from emoframe.evidence.grouped import NotMeasurableError
-from emoframe.evidence.label_quality import kappa, quality
-from emoframe.evidence.labelled import Material
+from emoframe.evidence.labels.agree import agree, judges_nothing, report
+from emoframe.evidence.labels.calibrate import Calibration
+from emoframe.evidence.labels.consistency import Consistency
+from emoframe.evidence.labels.labelled import Material
+from emoframe.evidence.labels.quality import kappa, quality
 from emoframe.evidence.stats import Interval
 from emoframe.labelling import Question, WeakLabel
 from emoframe.weak_labels.exchange.intake import import_file

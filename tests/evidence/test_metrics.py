@@ -15,9 +15,9 @@ import emoframe
 from emoframe import api
 from emoframe.core.errors import ConfigError, DataError, RunError
 from emoframe.core.schema import plain
-from emoframe.evidence.compare import Trained, compare
 from emoframe.evidence.evaluate import saved_predictions
 from emoframe.evidence.metrics import correctness, open_test, openings, pooled, score
+from emoframe.evidence.tables.compare import Trained, compare
 from emoframe.learning.data import prepare
 from emoframe.records import Prediction
 

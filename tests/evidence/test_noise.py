@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from emoframe.core.errors import DataError
-from emoframe.evidence.labelled import Material
-from emoframe.evidence.noise import accuracy_at, measured, posterior_at, shares_table
+from emoframe.evidence.labels.labelled import Material
+from emoframe.evidence.labels.noise import accuracy_at, measured, posterior_at, shares_table
 from emoframe.evidence.stats import Interval
 from emoframe.weak_labels.exchange.intake import import_file
 from emoframe.weak_labels.noise import keep_noise, noise_matrix, prior_of

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from emoframe.cli.app import build_app
 from emoframe.core.errors import DataError
-from emoframe.evidence.noise_gain import Head, crossing
-from emoframe.evidence.noise_heads import (
+from emoframe.evidence.noise_window.gain import Head, crossing
+from emoframe.evidence.noise_window.heads import (
     Noise,
     Plane,
     World,
@@ -24,9 +24,9 @@ from emoframe.evidence.noise_heads import (
     logistic,
     mean_difference,
 )
-from emoframe.evidence.noise_page import paper_line
-from emoframe.evidence.noise_study import SHIFTED, TEACHER, best_weights, measured, shift
-from emoframe.evidence.noise_window import best_weight, break_even
+from emoframe.evidence.noise_window.page import paper_line
+from emoframe.evidence.noise_window.study import SHIFTED, TEACHER, best_weights, measured, shift
+from emoframe.evidence.noise_window.window import best_weight, break_even
 from emoframe.evidence.stats import Interval
 
 WORLD = World(seeds=60)

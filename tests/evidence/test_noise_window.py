@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import norm
 
 from emoframe.core.errors import DataError
-from emoframe.evidence.noise_bounds import correction_bound, coverage_bound, reference_bound
-from emoframe.evidence.noise_window import (
+from emoframe.evidence.noise_window.bounds import correction_bound, coverage_bound, reference_bound
+from emoframe.evidence.noise_window.window import (
     accuracy_of,
     best_weight,
     break_even,

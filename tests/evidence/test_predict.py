@@ -13,7 +13,7 @@ from emoframe import Component, api
 from emoframe.core.errors import DataError
 from emoframe.core.plugins import Offer, loaded
 from emoframe.evidence.metrics import score
-from emoframe.evidence.predict import part_rows
+from emoframe.evidence.prediction.predict import part_rows
 from emoframe.evidence.report import VideoPanel, write_report
 from emoframe.records import Frames, Keypoints, Prediction, Track
 from emoframe.skeleton import SkeletonLayout

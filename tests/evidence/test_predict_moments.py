@@ -13,10 +13,10 @@ import pytest
 from emoframe import Component, api
 from emoframe.core.config import Config, check
 from emoframe.core.plugins import Offer, loaded
-from emoframe.evidence import moments
-from emoframe.evidence.predict_inputs import Given
-from emoframe.evidence.predict_notes import notes
-from emoframe.evidence.predict_standing import Calibration
+from emoframe.evidence.prediction import moments
+from emoframe.evidence.prediction.inputs import Given
+from emoframe.evidence.prediction.notes import notes
+from emoframe.evidence.prediction.standing import Calibration
 from emoframe.learning.data import prepare
 from emoframe.learning.experiment import Experiment, ViewSettings
 from emoframe.learning.features import KeypointView

@@ -18,7 +18,7 @@ from emoframe import api
 from emoframe.cli.app import build_app
 from emoframe.core.errors import DataError
 from emoframe.core.plugins import loaded
-from emoframe.evidence.predict_standing import FEWEST, calibration, standing, votes
+from emoframe.evidence.prediction.standing import FEWEST, calibration, standing, votes
 from emoframe.learning.data import prepare
 from emoframe.learning.run import Run
 from emoframe.learning.scope import scope_of

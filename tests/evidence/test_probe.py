@@ -13,12 +13,12 @@ import pytest
 from emoframe import label as api
 from emoframe.core.errors import DataError
 from emoframe.evidence.grouped import NotMeasurableError
-from emoframe.evidence.label_pages import Report
-from emoframe.evidence.labelled import Material, TrainingItems
-from emoframe.evidence.probe_ask import Limits, Prober
-from emoframe.evidence.probe_names import recognition
-from emoframe.evidence.probe_prompts import name_in, probe_prompt, questions, same_names
-from emoframe.evidence.probe_report import probe_report
+from emoframe.evidence.labels.labelled import Material, TrainingItems
+from emoframe.evidence.labels.pages import Report
+from emoframe.evidence.probe.ask import Limits, Prober
+from emoframe.evidence.probe.names import recognition
+from emoframe.evidence.probe.prompts import name_in, probe_prompt, questions, same_names
+from emoframe.evidence.probe.report import probe_report
 from emoframe.evidence.stats import Interval
 from emoframe.labelling import Reply, WeakLabel
 from emoframe.weak_labels.store import Answer, LabelStore, QuestionKey

@@ -10,8 +10,8 @@ import pytest
 
 from emoframe import label as api
 from emoframe.core.errors import DataError
-from emoframe.evidence.labelled import Material
-from emoframe.evidence.rank_prompts import chosen_elsewhere, rank_prompts, ranked, report
+from emoframe.evidence.labels.labelled import Material
+from emoframe.evidence.labels.rank_prompts import chosen_elsewhere, rank_prompts, ranked, report
 from emoframe.evidence.stats import Interval
 from emoframe.weak_labels.store import LabelStore
 

@@ -19,6 +19,9 @@ from emoframe.evidence.reproduce import NEAR, OTHER, SAME, compare_numbers, repr
 from emoframe.learning.checkpoint import load_from_emoframe
 from emoframe.learning.run import BEST, CARD, HISTORY
 
+UNSCORED = shutil.ignore_patterns("openings*", "predictions-*", "scores-*", "card.md")
+"""What others that share the run may have left."""
+
 CONFIG = """
 base: quickstart
 dataset: {type: planted, train: 32, test: 4, frames: 24, videos_per_subject: 2, unlabelled: 8}
@@ -44,7 +47,7 @@ WEAK = {"mode": "inductive", "used": {"a": 1}, "items": 1, "weight": 1.0, "simul
 
 def copy(finished: Path, to: Path) -> Path:
     """Return a run that may be changed."""
-    shutil.copytree(finished, to)
+    shutil.copytree(finished, to, ignore=UNSCORED)
     return to
 
 

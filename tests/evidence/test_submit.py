@@ -18,13 +18,16 @@ from emoframe.core.config import Config, check
 from emoframe.core.errors import ConfigError, DataError
 from emoframe.evidence.evaluate import saved_predictions
 from emoframe.evidence.metrics import openings
-from emoframe.evidence.submission_form import Format, check_ids, load_format, render
-from emoframe.evidence.submissions import after_leaderboard, entries, record_score
-from emoframe.evidence.submit import known, submit
+from emoframe.evidence.submissions.form import Format, check_ids, load_format, render
+from emoframe.evidence.submissions.ledger import after_leaderboard, entries, record_score
+from emoframe.evidence.submissions.submit import known, submit
 from emoframe.learning.data import prepare
 from emoframe.learning.judge import predict_clips
 from emoframe.learning.run import CARD, load_run
 from emoframe.records import Prediction
+
+UNSCORED = shutil.ignore_patterns("openings*", "predictions-*", "scores-*", "card.md")
+"""What others that share the run may have left."""
 
 CLASSES = ("cross_part_0", "cross_part_1")
 LABELS = {"cross_part_0": "0", "cross_part_1": "1"}
@@ -37,7 +40,7 @@ TOLD = [
 @pytest.fixture
 def runs(finished: Path, tmp_path: Path) -> Path:
     """A folder with a finished run in it, which may be changed."""
-    shutil.copytree(finished, tmp_path / "runs" / "mine" / "seed-0")
+    shutil.copytree(finished, tmp_path / "runs" / "mine" / "seed-0", ignore=UNSCORED)
     return tmp_path / "runs" / "mine"
 
 

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from emoframe import api
 from emoframe.cli.app import build_app
 from emoframe.core.errors import DataError
-from emoframe.evidence.baselines import baselines, majority
-from emoframe.evidence.bench import Bench
-from emoframe.evidence.copying import against_teacher
-from emoframe.evidence.judged import Judged
-from emoframe.evidence.teacher import teacher, teacher_shifted
+from emoframe.evidence.beside.baselines import baselines, majority
+from emoframe.evidence.beside.bench import Bench
+from emoframe.evidence.beside.copying import against_teacher
+from emoframe.evidence.beside.teacher import teacher, teacher_shifted
+from emoframe.evidence.tables.judged import Judged
 from emoframe.label import label
 from emoframe.learning.experiment import Experiment
 

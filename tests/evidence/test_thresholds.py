@@ -11,8 +11,8 @@ import pytest
 from scipy.special import expit, logit
 
 from emoframe.core.errors import DataError
-from emoframe.evidence.judged import Judged
 from emoframe.evidence.stats import Interval
+from emoframe.evidence.tables.judged import Judged
 from emoframe.evidence.thresholds import (
     RULES,
     at_threshold,

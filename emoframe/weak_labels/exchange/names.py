@@ -18,7 +18,7 @@ from emoframe.weak_labels.store import LabelStore
 T = TypeVar("T")
 PROBE = "probe_"
 """Begin of the names of prompts that ask what a labeler must not know: their answers are no labels
-(see `emoframe.evidence.probe_prompts`)."""
+(see `emoframe.evidence.probe.prompts`)."""
 
 
 class _Named(NamedTuple):

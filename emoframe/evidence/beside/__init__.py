@@ -1,0 +1,1 @@
+"""What stands beside every result: baselines, and whether a student just copies its teacher."""

@@ -1,0 +1,1 @@
+"""How much label noise weak labels may have, by formula and by simulation."""

@@ -1,0 +1,1 @@
+"""Whether a labeler knows what it must not know: person, event, result."""

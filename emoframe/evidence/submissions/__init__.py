@@ -1,0 +1,1 @@
+"""Handing results in to a challenge, and remembering what came back."""

@@ -1,0 +1,1 @@
+"""Tables of results: rows trained, paired, tested, and written in every format."""
