@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from emoframe.evidence.sizes import Judged, broken_stick, of_protocol
+from emoframe.evidence.sizes import Cohort, broken_stick, of_protocol
 from emoframe.evidence.stats import LEVEL, accuracy_interval, wilson
 
 ACCURACIES, ICCS, ENOUGH = (0.55, 0.7, 0.85), (0.0, 0.1, 0.2, 0.3, 0.5), 0.93
@@ -41,19 +41,19 @@ class Coverage:
     width: float
 
 
-def settings() -> list[Judged]:
+def settings() -> list[Cohort]:
     """Return the items of three protocols, with unequal people and with equal ones."""
     found = [
-        Judged("MiGA test", broken_stick(104, 35), "broken stick"),
-        Judged("CVPR-2021 test", of_protocol("cvpr2021_emotion")[1].sizes, "drawn"),
-        Judged("MiGA train, out of fold", broken_stick(245, 37), "broken stick"),
+        Cohort("MiGA test", broken_stick(104, 35), "broken stick"),
+        Cohort("CVPR-2021 test", of_protocol("cvpr2021_emotion")[1].sizes, "drawn"),
+        Cohort("MiGA train, out of fold", broken_stick(245, 37), "broken stick"),
     ]
-    equal = [Judged(one.name, even(one), "equal") for one in found]
-    few = [Judged("poker", POKER, "counted"), Judged("few", broken_stick(40, 6), "broken stick")]
+    equal = [Cohort(one.name, even(one), "equal") for one in found]
+    few = [Cohort("poker", POKER, "counted"), Cohort("few", broken_stick(40, 6), "broken stick")]
     return [*found, *equal, *few]
 
 
-def even(judged: Judged) -> tuple[int, ...]:
+def even(judged: Cohort) -> tuple[int, ...]:
     """Return as many items of as many people, spread as evenly as can be."""
     parts = np.array_split(np.arange(judged.items), len(judged.sizes))
     return tuple(len(part) for part in parts)
@@ -98,7 +98,7 @@ def bootstrap_t(right: Floats, sizes: Sequence[int], draws: int, seed: int) -> t
     return mean[:, 0] - high * error[:, 0], mean[:, 0] - low * error[:, 0]
 
 
-def coverage(judged: Judged, accuracy: float, icc: float, runs: int, seed: int = 0) -> Coverage:
+def coverage(judged: Cohort, accuracy: float, icc: float, runs: int, seed: int = 0) -> Coverage:
     """Simulate how often the intervals hold an accuracy."""
     right = drawn(judged.sizes, accuracy, icc, runs, seed)
     ours = [accuracy_interval(one, judged.subjects) for one in right]

@@ -10,7 +10,7 @@ import typer
 from emoframe.cli.output import Json, Overrides, as_json, note, rows
 
 if TYPE_CHECKING:
-    from emoframe.evidence.sizes import Judged
+    from emoframe.evidence.sizes import Cohort
 
 
 def command(
@@ -35,7 +35,7 @@ def command(
     note(table.attrs["caption"])
 
 
-def _judged(what: str, overrides: list[str]) -> list[Judged]:
+def _judged(what: str, overrides: list[str]) -> list[Cohort]:
     from emoframe import api
     from emoframe.core.registry import create
     from emoframe.evidence import sizes

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from emoframe.core.errors import DataError
-from emoframe.evidence.sizes import Judged
+from emoframe.evidence.sizes import Cohort
 from emoframe.evidence.stats import (
     NotMeasurableError,
     Subjects,
@@ -115,7 +115,7 @@ def detectable_from(
 
 
 def power_table(
-    judged: Sequence[Judged], accuracy: float = 0.7, icc: float = ICC, seeds: int = 1
+    judged: Sequence[Cohort], accuracy: float = 0.7, icc: float = ICC, seeds: int = 1
 ) -> pd.DataFrame:
     """Put what could be detected in one table, a row for each assumed discordance.
 
@@ -158,7 +158,7 @@ def power_table(
 
 
 def _row(
-    judged: Judged, accuracy: float, discordance: float, icc: float, seeds: int
+    judged: Cohort, accuracy: float, discordance: float, icc: float, seeds: int
 ) -> dict[str, object]:
     row: dict[str, object] = {
         "judged on": judged.name,

@@ -31,7 +31,7 @@ FOLDS, LEARNT = 5, "train, out of fold"
 
 
 @dataclass(frozen=True)
-class Judged:
+class Cohort:
     """Items that a result is measured on.
 
     Attributes:
@@ -74,7 +74,7 @@ def broken_stick(items: int, subjects: int) -> tuple[int, ...]:
     return tuple((1 + np.sort(whole)[::-1]).tolist())
 
 
-def of_protocol(name: str) -> list[Judged]:
+def of_protocol(name: str) -> list[Cohort]:
     """Return what a shipped protocol of iMiGUE judges on.
 
     Args:
@@ -90,21 +90,21 @@ def of_protocol(name: str) -> list[Judged]:
     if short in ("miga_emotion", "micro_gesture"):
         published = RELEASE if short == "miga_emotion" else CLIPS
         return [
-            Judged(LEARNT, broken_stick(*published["train"]), kept),
-            Judged("test", broken_stick(*published["test"]), kept),
+            Cohort(LEARNT, broken_stick(*published["train"]), kept),
+            Cohort("test", broken_stick(*published["test"]), kept),
         ]
     whole = [size for split in RELEASE.values() for size in broken_stick(*split)]
     if short == "subject_fold":
         fold = sorted(whole, reverse=True)[FOLDS // 2 :: FOLDS]
         return [
-            Judged("all folds, out of fold", tuple(whole), kept),
-            Judged(f"one of {FOLDS} folds", tuple(fold), kept),
+            Cohort("all folds, out of fold", tuple(whole), kept),
+            Cohort(f"one of {FOLDS} folds", tuple(fold), kept),
         ]
     drawn = f"subjects not published; assumed as drawn at random from the {len(whole)} of all"
     counts = read_protocol("cvpr2021_emotion").counts
     return [
-        Judged(LEARNT, _drawn(whole, counts["train"]), drawn),
-        Judged("test", _drawn(whole, counts["test"]), drawn),
+        Cohort(LEARNT, _drawn(whole, counts["train"]), drawn),
+        Cohort("test", _drawn(whole, counts["test"]), drawn),
     ]
 
 
@@ -113,7 +113,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "terms")
 
 
-def of_dataset(dataset: Dataset) -> list[Judged]:
+def of_dataset(dataset: Dataset) -> list[Cohort]:
     """Return what a data set judges on: its labelled training items out of fold, and test.
 
     Raises:
@@ -127,7 +127,7 @@ def of_dataset(dataset: Dataset) -> list[Judged]:
     return found
 
 
-def of_run(folder: Path) -> list[Judged]:
+def of_run(folder: Path) -> list[Cohort]:
     """Return what a run was judged on, by its predictions; what it will be, if there are none.
 
     Raises:
@@ -135,15 +135,15 @@ def of_run(folder: Path) -> list[Judged]:
         RunError: It is no run folder.
     """
     found = [
-        Judged(path.stem.removeprefix("predictions-"), *_by_subject(_subjects_in(path)))
+        Cohort(path.stem.removeprefix("predictions-"), *_by_subject(_subjects_in(path)))
         for path in sorted(folder.glob("predictions-*.csv"))
     ]
     return found or of_dataset(create("dataset", load_run(folder).experiment.dataset))
 
 
-def counted(name: str, items: Iterable[SampleRef | Prediction]) -> Judged:
+def counted(name: str, items: Iterable[SampleRef | Prediction]) -> Cohort:
     """Count items by subject; each item counts as one where not every subject is known."""
-    return Judged(name, *_by_subject([item.subject for item in items]))
+    return Cohort(name, *_by_subject([item.subject for item in items]))
 
 
 def _by_subject(subjects: Sequence[str | None]) -> tuple[tuple[int, ...], str]:

@@ -14,7 +14,7 @@ from emoframe.cli.app import build_app
 from emoframe.core.errors import DataError
 from emoframe.evidence import sizes
 from emoframe.evidence.power import detectable, detectable_from, interval_half, power_table
-from emoframe.evidence.sizes import Judged, broken_stick
+from emoframe.evidence.sizes import Cohort, broken_stick
 from emoframe.evidence.stats import NotMeasurableError, accuracy_interval, paired_error
 from emoframe.records import Prediction
 
@@ -43,7 +43,7 @@ def test_the_formula_is_what_simulated_studies_find(
     signs = np.random.default_rng(1).choice([-1.0, 1.0], (2000, len(by)))
     flipped = np.abs(sums @ signs.T) >= np.abs(sums.sum(1))[:, None] - 1e-9
     assert 0.7 < np.mean((1 + flipped.sum(1)) / 2001 <= 0.05) < 0.88
-    subjects = Judged("", by, "").subjects
+    subjects = Cohort("", by, "").subjects
     measured = [detectable_from(gap, subjects) for gap in found[:100]]
     assert np.mean(measured) == pytest.approx(delta, rel=0.15)
 
@@ -64,9 +64,9 @@ def test_more_people_more_alike_and_more_seeds_count_as_they_should() -> None:
 
 def test_the_measured_one_is_by_the_standard_error_of_the_difference() -> None:
     gap = gaps(MIGA, 0.1, 0.2, 0.1, 1)[0]
-    error, clusters, _ = paired_error(gap, Judged("", MIGA, "").subjects)
+    error, clusters, _ = paired_error(gap, Cohort("", MIGA, "").subjects)
     assert 20 < clusters < 35
-    found = detectable_from(gap, Judged("", MIGA, "").subjects)
+    found = detectable_from(gap, Cohort("", MIGA, "").subjects)
     assert found == pytest.approx(2.92 * error, rel=0.02)  # t of about 24 degrees of freedom
     assert detectable_from(np.zeros(104)) > 0
     for of, subjects in ((np.ones(1), ["a"]), (np.ones(9), ["a"] * 9), (np.ones(0), None)):
@@ -91,7 +91,7 @@ def test_what_cannot_be_is_a_sentence() -> None:
 
 def test_the_width_of_the_interval_is_what_intervals_have() -> None:
     generator = np.random.default_rng(0)
-    subjects = Judged("", MIGA, "").subjects
+    subjects = Cohort("", MIGA, "").subjects
     skill = generator.beta(0.7 * 9, 0.3 * 9, (300, 35)).repeat(MIGA, 1)  # icc 0.1
     right = (generator.random(skill.shape) < skill).astype(float)
     widths = [one.high - one.low for one in (accuracy_interval(r, subjects) for r in right)]
@@ -124,7 +124,7 @@ def test_every_shipped_protocol_has_the_published_numbers() -> None:
 
 def test_subjects_are_counted_where_they_are_known() -> None:
     items = [Prediction(f"i{n}", np.array([0.5, 0.5]), 0, "ab"[n > 2]) for n in range(5)]
-    assert sizes.counted("val", items) == Judged("val", (3, 2), "counted")
+    assert sizes.counted("val", items) == Cohort("val", (3, 2), "counted")
     unknown = sizes.counted("val", [*items, Prediction("x", np.array([0.5, 0.5]), 0)])
     assert unknown.sizes == (1,) * 6 and "unknown" in unknown.source
 
@@ -152,7 +152,7 @@ def test_the_command_prints_protocols_configs_and_runs(finished: Path) -> None:
 
 
 def test_a_table_says_by_what_it_comes_about() -> None:
-    table = power_table([Judged("test", (20, 20), "counted")], seeds=3)
+    table = power_table([Cohort("test", (20, 20), "counted")], seeds=3)
     assert "70% of the items" in table.attrs["caption"]
     assert "3 seeds" in table.attrs["caption"]
     assert "fewer than six subjects" in table.attrs["caption"]
