@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from torch.utils.data import DataLoader
 from emoframe.learning.clips import Clips, collate
 from emoframe.learning.model import Recognizer
 from emoframe.learning.run import Run
-from emoframe.records import Prediction, Target
+from emoframe.records import Prediction
 
 
 def predict_clips(run: Run, clips: Clips) -> list[Prediction]:
@@ -28,19 +30,8 @@ def predict_clips(run: Run, clips: Clips) -> list[Prediction]:
 
 def _probability(model: Recognizer, run: Run, clips: Clips) -> NDArray[np.float64]:
     """Return the class probabilities of one view of clips, (clips, K)."""
-    device = next(model.parameters()).device
+    to_model: Any = model.data_preprocessor  # mmengine's: moves a batch to where the model is
     loader = DataLoader(clips, run.experiment.train.batch_size, collate_fn=collate)
     with torch.inference_mode():
-        outputs = [model(**_to(batch, device)).logits_NK.double().softmax(-1) for batch in loader]
+        outputs = [model(**to_model(batch)).logits_NK.double().softmax(-1) for batch in loader]
     return torch.cat(outputs).cpu().numpy()
-
-
-def _to(batch: dict[str, object], device: torch.device) -> dict[str, object]:
-    def move(value: object) -> object:
-        if isinstance(value, dict):
-            return {key: move(item) for key, item in value.items()}
-        if isinstance(value, Target):
-            return None  # nothing is learned here
-        return value.to(device) if isinstance(value, torch.Tensor) else value
-
-    return {key: move(value) for key, value in batch.items()}
